@@ -1,0 +1,149 @@
+/** Where time comes from; tests inject their own. */
+export interface TimeSource {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Epoch milliseconds. */
+  epoch(): number
+  every(ms: number, turn: () => void): { ref(): unknown; unref(): unknown }
+  cancel(timer: unknown): void
+  /** Runs after the poll phase of this turn of the event loop. */
+  afterPoll(run: () => void): void
+}
+
+export const systemTime: TimeSource = {
+  now: () => performance.now(),
+  epoch: () => Date.now(),
+  every: (ms, turn) => setInterval(turn, ms),
+  cancel: (timer) => clearInterval(timer as NodeJS.Timeout),
+  afterPoll: (run) => setImmediate(run),
+}
+
+/** One turn of the clock, in milliseconds. */
+export const tickMs = 100
+/** A tick this late is a stall: the loop did not turn, so no peer could be heard. */
+const stallMs = 100
+/** Stalls remembered, to translate credited time into epoch time and to tell what a connection lived through. */
+const maxStalls = 256
+
+interface Stall {
+  /** Credited time at its end. */
+  readonly at: number
+  /** Epoch time at its end. */
+  readonly epoch: number
+  readonly lostMs: number
+}
+
+/**
+ * The one timer of a pulse.
+ *
+ * `now` is *credited* time: monotonic milliseconds less the stalls of our own event loop. However late a tick comes, it
+ * counts as one tick, so a stall moves every deadline by its own length, and no peer is judged for a time in which
+ * nobody listened. After a late tick the work waits for the poll phase, so that bytes which arrived meanwhile are
+ * heard before anyone is judged.
+ */
+export class Clock {
+  /** Credited milliseconds since the clock was made, true to a tick. Cheap: a plain property. */
+  now = 0
+  stallCount = 0
+  stalledMs = 0
+  longestStallMs = 0
+  /** How late the last tick was: a free measure of the loop's delay. */
+  latenessMs = 0
+
+  readonly #source: TimeSource
+  readonly #turn: () => void
+  #timer: ReturnType<TimeSource['every']> | undefined
+  #last = 0
+  #deferred = false
+  #epochOffset = 0
+  #stalls: Stall[] = []
+  #referenced = false
+
+  constructor(turn: () => void, source: TimeSource = systemTime) {
+    this.#turn = turn
+    this.#source = source
+    this.#epochOffset = source.epoch()
+  }
+
+  get running(): boolean {
+    return this.#timer !== undefined
+  }
+
+  start(): void {
+    if (this.#timer !== undefined) return
+    this.#last = this.#source.now()
+    this.#epochOffset = this.#source.epoch() - this.now
+    this.#timer = this.#source.every(tickMs, () => this.#onTimer())
+    if (!this.#referenced) this.#timer.unref()
+  }
+
+  stop(): void {
+    if (this.#timer !== undefined) this.#source.cancel(this.#timer)
+    this.#timer = undefined
+  }
+
+  /** Keeps the process alive while a drain needs the clock. */
+  hold(referenced: boolean): void {
+    this.#referenced = referenced
+    if (referenced) this.#timer?.ref()
+    else this.#timer?.unref()
+  }
+
+  /** Monotonic time with stalls included, for deadlines that somebody else's clock set. */
+  realNow(): number {
+    return this.#source.now()
+  }
+
+  #onTimer(): void {
+    if (this.#deferred) return
+    if (this.#source.now() - this.#last - tickMs < stallMs) return this.#advance()
+    this.#deferred = true
+    this.#source.afterPoll(() => {
+      this.#deferred = false
+      if (this.#timer !== undefined) this.#advance()
+    })
+  }
+
+  #advance(): void {
+    const real = this.#source.now()
+    const elapsed = real - this.#last
+    this.#last = real
+    this.latenessMs = Math.max(0, elapsed - tickMs)
+    if (this.latenessMs < stallMs) this.now += Math.round(elapsed)
+    else this.#credit(this.latenessMs)
+    this.#turn()
+  }
+
+  #credit(lostMs: number): void {
+    this.now += tickMs
+    this.stallCount++
+    this.stalledMs += lostMs
+    this.longestStallMs = Math.max(this.longestStallMs, lostMs)
+    const epoch = this.#source.epoch()
+    this.#epochOffset = epoch - this.now
+    this.#stalls.push({ at: this.now, epoch, lostMs })
+    if (this.#stalls.length > maxStalls) this.#stalls = this.#stalls.slice(maxStalls / 2)
+  }
+
+  /** Credited time as epoch milliseconds. */
+  toEpoch(credited: number): number {
+    let offset = this.#epochOffset
+    for (let i = this.#stalls.length - 1; i >= 0; i--) {
+      const stall = this.#stalls[i]
+      if (stall === undefined || stall.at <= credited) break
+      offset -= stall.lostMs
+    }
+    return Math.round(credited + offset)
+  }
+
+  /** How long the loop stalled since a credited time. */
+  stalledSince(credited: number): number {
+    let sum = 0
+    for (let i = this.#stalls.length - 1; i >= 0; i--) {
+      const stall = this.#stalls[i]
+      if (stall === undefined || stall.at <= credited) break
+      sum += stall.lostMs
+    }
+    return Math.round(sum)
+  }
+}

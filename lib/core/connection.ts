@@ -1,0 +1,268 @@
+import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { CloseEvidence, CloseReason } from '../../types/close.js'
+import type { Connection, ConnectionPhase, ConnectionState, Protocol, Tracked } from '../../types/connection.js'
+import type { TrafficCounts, Transport } from '../../types/transport.js'
+import type { Clock } from './clock.js'
+import { isCloseReason } from './close-reason.js'
+import { ConnectionClosedError, PeerpulseError } from './errors.js'
+import type { Tracking } from './tracking.js'
+import type { Wheel, WheelEntry } from './wheel.js'
+
+/** How a protocol reads and ends its connections: stateless, one for all. */
+export interface PeerTransport extends Transport<PeerConnection> {
+  protocolOf(connection: PeerConnection): Protocol
+  phaseOf(connection: PeerConnection): ConnectionPhase
+}
+
+/** What all connections of a pulse share. */
+export interface ConnectionHost {
+  readonly clock: Clock
+  readonly wheel: Wheel
+  readonly closeTimeoutMs: number
+  readonly tracking: Tracking
+  /** The configured idle timeout of a protocol. */
+  idleTimeoutOf(protocol: Protocol): number | false
+  /** What a client is told in a close frame. */
+  closeMessage(reason: CloseReason): string
+  /** Its turn on the wheel has come: asks every policy and schedules the next visit. */
+  visit(connection: PeerConnection): void
+}
+
+/** No time yet; credited times start at 0. */
+export const never = -1
+const counts: TrafficCounts = { inbound: 0, outbound: 0 }
+
+/**
+ * One accepted socket. Times inside are credited milliseconds (see Clock): small integers, no Date, no double on the
+ * hot path. The protocol's own fields (`socket`, `webSocket`, `response`, ...) belong to its transport.
+ */
+export class PeerConnection implements Connection, WheelEntry {
+  readonly id: number
+  readonly host: ConnectionHost
+  transport: PeerTransport
+  remoteAddress: string
+  readonly remotePort: number | undefined
+  state: ConnectionState = 'open'
+  closeReason: CloseReason | undefined
+  evidence: CloseEvidence | undefined
+
+  /** Position in the registry; -1 outside. */
+  index = -1
+  wheelDue = 0
+  wheelNext: WheelEntry | undefined
+  wheelPrevious: WheelEntry | undefined
+
+  readonly opened: number
+  seen: number
+  active: number
+  inboundActive: number
+  sampledAt: number
+  sampledInbound = 0
+  sampledOutbound = 0
+
+  congested = false
+  bufferedSample = 0
+  drainedSample = 0
+  progressAt = 0
+
+  pingSentAt = never
+  pingSentExact = 0
+  rttMs: number | undefined
+  /** Credit of the heartbeat for a pong that waits behind our own bytes. */
+  pongCreditAt = never
+
+  /** A reason for an end that waits until the response in flight is done. */
+  pendingReason: CloseReason | undefined
+  closingSince = never
+  /** What a dry run has reported of this connection already. */
+  dryRunReason: CloseReason | undefined
+
+  socket: Socket
+  webSocket: unknown
+  response: ServerResponse | undefined
+  requestSeen = false
+  refusal: CloseReason | undefined
+  protocolSince: number
+  /** Bytes of the protocols before this one, and of control frames since. */
+  overheadInbound = 0
+  overheadOutbound = 0
+  /** Who went first: set by the transport when it hears of it. */
+  sawEnd: 'idle' | 'busy' | undefined
+  serverWentFirst = false
+  errorCode: string | undefined
+  errorMessage: string | undefined
+  hadError = false
+
+  #idleTimeoutMs: number | false | undefined
+  #controller: AbortController | undefined
+
+  constructor(id: number, host: ConnectionHost, transport: PeerTransport, socket: Socket) {
+    const { now } = host.clock
+    this.id = id
+    this.host = host
+    this.transport = transport
+    this.socket = socket
+    this.remoteAddress = plainAddress(socket.remoteAddress)
+    this.remotePort = socket.remotePort
+    this.opened = now
+    this.seen = now
+    this.active = now
+    this.inboundActive = now
+    this.sampledAt = now
+    this.protocolSince = now
+  }
+
+  get protocol(): Protocol {
+    return this.transport.protocolOf(this)
+  }
+  get phase(): ConnectionPhase {
+    return this.evidence?.phase ?? this.transport.phaseOf(this)
+  }
+  get openedAt(): number {
+    return this.host.clock.toEpoch(this.opened)
+  }
+  get lastSeenAt(): number {
+    return this.host.clock.toEpoch(this.seen)
+  }
+  get lastActiveAt(): number {
+    return this.host.clock.toEpoch(this.active)
+  }
+  get bytesRead(): number {
+    return this.evidence?.bytesRead ?? this.transport.bytesRead(this)
+  }
+  get bytesWritten(): number {
+    return this.evidence?.bytesWritten ?? this.transport.bytesWritten(this)
+  }
+  get bufferedBytes(): number {
+    return this.state === 'closed' ? 0 : this.transport.bufferedBytes(this)
+  }
+
+  get idleTimeoutMs(): number | false {
+    return this.#idleTimeoutMs ?? this.host.idleTimeoutOf(this.protocol)
+  }
+  set idleTimeoutMs(value: number | false) {
+    if (value !== false && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
+      throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`)
+    }
+    this.#idleTimeoutMs = value
+    if (this.state !== 'closed') this.reschedule()
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.state === 'closed') this.#abort()
+    }
+    return this.#controller.signal
+  }
+
+  track(label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
+    return this.host.tracking.track(this, label, cleanup)
+  }
+
+  close(reason: CloseReason = 'server-closed'): void {
+    checkReason('close', reason)
+    if (this.state === 'closing' || this.state === 'closed') return
+    if (this.transport.isBusy(this)) {
+      // The transport sees to it that the response in flight is the last; its end ends the connection.
+      this.pendingReason ??= reason
+      this.state = 'draining'
+      this.transport.close(this, reason, this.host.closeMessage(reason))
+      return
+    }
+    this.settle(reason)
+    this.state = 'closing'
+    this.closingSince = this.host.clock.now
+    this.transport.close(this, reason, this.host.closeMessage(reason))
+    if (this.index !== -1) this.host.wheel.schedule(this, this.closingSince + this.host.closeTimeoutMs)
+  }
+
+  terminate(reason: CloseReason = 'server-closed'): void {
+    checkReason('terminate', reason)
+    if (this.state === 'closed') return
+    this.settle(reason)
+    this.state = 'closing'
+    this.transport.terminate(this, this.closeReason !== 'server-closed')
+  }
+
+  /** Says why it ends. The first cause wins. */
+  settle(reason: CloseReason): void {
+    this.closeReason ??= reason
+  }
+
+  /** A byte came from the peer. */
+  markSeen(): void {
+    this.seen = this.host.clock.now
+  }
+
+  /** Looks what traffic there was since the last look. Called about once a second, and before a decision. */
+  sample(): void {
+    const { now } = this.host.clock
+    this.sampledAt = now
+    this.transport.countTraffic(this, counts)
+    if (counts.inbound > this.sampledInbound) {
+      this.sampledInbound = counts.inbound
+      this.inboundActive = now
+      this.active = now
+      if (!this.transport.pings) this.seen = now
+    }
+    if (counts.outbound > this.sampledOutbound) {
+      this.sampledOutbound = counts.outbound
+      this.active = now
+    }
+  }
+
+  /** The socket speaks another protocol from here on: traffic, idle time and heartbeat begin anew. */
+  become(transport: PeerTransport): void {
+    const { now } = this.host.clock
+    this.overheadInbound = this.transport.bytesRead(this)
+    this.overheadOutbound = this.transport.bytesWritten(this)
+    this.transport = transport
+    this.protocolSince = now
+    this.seen = now
+    this.active = now
+    this.inboundActive = now
+    this.sampledInbound = 0
+    this.sampledOutbound = 0
+    this.response = undefined
+    this.reschedule()
+  }
+
+  /** Has the policies look at it on the next tick. */
+  reschedule(): void {
+    if (this.index !== -1) this.host.wheel.schedule(this, this.host.clock.now)
+  }
+
+  due(): void {
+    if (this.closingSince !== never && this.host.clock.now >= this.closingSince + this.host.closeTimeoutMs) {
+      this.transport.terminate(this, true)
+    } else this.host.visit(this)
+  }
+
+  /** The socket is gone: last words. */
+  finish(evidence: CloseEvidence): void {
+    this.evidence = evidence
+    this.state = 'closed'
+    this.congested = false
+    this.response = undefined
+    this.#abort()
+    this.host.tracking.release(this, this.closeReason ?? 'server-closed')
+  }
+
+  #abort(): void {
+    this.#controller?.abort(new ConnectionClosedError(this.closeReason ?? 'server-closed', this.id))
+  }
+}
+
+function checkReason(method: string, reason: unknown): asserts reason is CloseReason {
+  if (!isCloseReason(reason)) {
+    throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`)
+  }
+}
+
+/** An IPv4 address that came in on an IPv6 socket is the same peer as on an IPv4 one. */
+export function plainAddress(address: string | undefined): string {
+  if (address === undefined) return 'unknown'
+  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
+}

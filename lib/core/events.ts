@@ -1,0 +1,64 @@
+import { type Channel, channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
+import type { PeerpulseEvents } from '../../types/events.js'
+
+/** The name of an event. */
+export type EventName = keyof PeerpulseEvents
+
+/** Every event with its diagnostics channel: the one table. docs/events.md is held against it by a test. */
+export const channels: Readonly<Record<EventName, Channel>> = {
+  'connection:open': channel('peerpulse:connection:open'),
+  'connection:close': channel('peerpulse:connection:close'),
+  'connection:congested': channel('peerpulse:connection:congested'),
+  'connection:drain': channel('peerpulse:connection:drain'),
+  'pressure:level': channel('peerpulse:pressure:level'),
+  shed: channel('peerpulse:shed'),
+  'drain:phase': channel('peerpulse:drain:phase'),
+  'check:change': channel('peerpulse:check:change'),
+  warning: channel('peerpulse:warning'),
+}
+
+type Listener = (payload: unknown) => unknown
+
+/**
+ * The typed events of one pulse. A listener that throws or rejects harms neither the others nor us: it is handed to
+ * `onError`. (A diagnostics_channel subscriber that throws is reported by Node as an uncaught exception on the next
+ * tick; that is Node's rule, and not changed here.)
+ */
+export class Events {
+  readonly #emitter = new EventEmitter().setMaxListeners(0)
+  readonly #onError: (event: EventName, error: unknown) => void
+
+  constructor(onError: (event: EventName, error: unknown) => void) {
+    this.#onError = onError
+  }
+
+  on(event: EventName, listener: Listener): void {
+    this.#emitter.on(event, listener)
+  }
+  once(event: EventName, listener: Listener): void {
+    this.#emitter.once(event, listener)
+  }
+  off(event: EventName, listener: Listener): void {
+    this.#emitter.off(event, listener)
+  }
+
+  /** Whether anybody listens. Ask before building a payload. */
+  wants(event: EventName): boolean {
+    return this.#emitter.listenerCount(event) > 0 || channels[event].hasSubscribers
+  }
+
+  emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
+    if (this.#emitter.listenerCount(event) > 0) {
+      for (const listener of this.#emitter.rawListeners(event)) {
+        try {
+          const result: unknown = listener.call(this.#emitter, payload)
+          if (result instanceof Promise) result.catch((error) => this.#onError(event, error))
+        } catch (error) {
+          this.#onError(event, error)
+        }
+      }
+    }
+    if (channels[event].hasSubscribers) channels[event].publish(payload)
+  }
+}

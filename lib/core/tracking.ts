@@ -1,0 +1,108 @@
+import type { CloseReason } from '../../types/close.js'
+import type { Tracked } from '../../types/connection.js'
+import type { Clock } from './clock.js'
+import type { Wheel } from './wheel.js'
+
+/** How long a cleanup, or a stream without one, may outlive its connection. */
+export const cleanupTimeoutMs = 5_000
+/** Labels are the app's, yet might be made of user input: beyond this many, leaks are counted together. */
+const maxLabels = 1_000
+
+interface Holder {
+  readonly state: string
+  readonly closeReason: CloseReason | undefined
+}
+
+class TrackedStream implements Tracked {
+  readonly label: string
+  readonly cleanup: ((reason: CloseReason) => unknown) | undefined
+  ended = false
+  siblings: Set<TrackedStream> | undefined
+
+  constructor(label: string, cleanup: ((reason: CloseReason) => unknown) | undefined) {
+    this.label = label
+    this.cleanup = cleanup
+  }
+  dispose(): void {
+    this.ended = true
+    this.siblings?.delete(this)
+  }
+  [Symbol.dispose](): void {
+    this.dispose()
+  }
+}
+
+/** The streams tied to connections: cancels them at close, and counts those that live on. */
+export class Tracking {
+  readonly leaks = new Map<string, number>()
+  readonly #byConnection = new WeakMap<Holder, Set<TrackedStream>>()
+  readonly #clock: Clock
+  readonly #wheel: Wheel
+  readonly #onLeak: (label: string) => void
+  readonly #onError: (label: string, error: unknown) => void
+
+  constructor(clock: Clock, wheel: Wheel, onLeak: (label: string) => void, onError: (label: string, error: unknown) => void) {
+    this.#clock = clock
+    this.#wheel = wheel
+    this.#onLeak = onLeak
+    this.#onError = onError
+  }
+
+  track(holder: Holder, label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
+    const stream = new TrackedStream(String(label), cleanup)
+    if (holder.state === 'closed') {
+      this.#cancel([stream], holder.closeReason ?? 'server-closed')
+      return stream
+    }
+    let streams = this.#byConnection.get(holder)
+    if (streams === undefined) {
+      streams = new Set()
+      this.#byConnection.set(holder, streams)
+    }
+    stream.siblings = streams
+    streams.add(stream)
+    return stream
+  }
+
+  /** The connection closed: cancels what is tied to it. */
+  release(holder: Holder, reason: CloseReason): void {
+    const streams = this.#byConnection.get(holder)
+    if (streams === undefined) return
+    this.#byConnection.delete(holder)
+    this.#cancel([...streams], reason)
+  }
+
+  #cancel(streams: TrackedStream[], reason: CloseReason): void {
+    for (const stream of streams) {
+      if (stream.ended || stream.cleanup === undefined) continue
+      try {
+        const result = stream.cleanup(reason)
+        if (isThenable(result)) result.then(() => stream.dispose(), (error) => this.#failed(stream, error))
+        else stream.dispose()
+      } catch (error) {
+        this.#failed(stream, error)
+      }
+    }
+    const alive = streams.filter((stream) => !stream.ended)
+    if (alive.length > 0) this.#wheel.after(this.#clock.now, cleanupTimeoutMs, () => this.#countLeaks(alive))
+  }
+
+  /** A cleanup that throws has not shown that its stream ended; we report it and call it ended, since nothing more can be done. */
+  #failed(stream: TrackedStream, error: unknown): void {
+    stream.dispose()
+    this.#onError(stream.label, error)
+  }
+
+  #countLeaks(streams: TrackedStream[]): void {
+    for (const { label, ended } of streams) {
+      if (ended) continue
+      const key = this.leaks.has(label) || this.leaks.size < maxLabels ? label : 'other'
+      this.leaks.set(key, (this.leaks.get(key) ?? 0) + 1)
+      this.#onLeak(label)
+    }
+  }
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
+}

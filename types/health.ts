@@ -1,0 +1,33 @@
+/** The three probes of an orchestrator. */
+export type Probe = 'livez' | 'readyz' | 'startupz'
+
+/** Throws, rejects or returns `false` when unhealthy. Gets a signal that is aborted at its time limit. */
+export type Check = (signal: AbortSignal) => unknown
+
+/** `pass`, `warn` (a soft check failed: still 200), `fail` (503). */
+export type CheckStatus = 'pass' | 'warn' | 'fail'
+
+export interface CheckOptions {
+  /** Which probe asks it. Default `readyz`. `startupz`: until it has passed once. */
+  probe?: Probe
+  /** Time limit in ms. Default `probes.checkTimeoutMs` (900). */
+  timeoutMs?: number
+  /** How long a result is used again, in ms. Default `probes.cacheMs` (1000). */
+  cacheMs?: number
+  /** A soft check that fails is a warning: the probe answers 200. Default `false`. */
+  soft?: boolean
+}
+
+export interface CheckResult {
+  status: CheckStatus
+  /** Why it failed, escaped and cut. */
+  output?: string
+  /** Epoch milliseconds of the run that gave this result. */
+  time: number
+  durationMs: number
+}
+
+export interface ProbeAnswer {
+  status: CheckStatus
+  checks: Record<string, CheckResult>
+}

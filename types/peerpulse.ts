@@ -1,0 +1,112 @@
+import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Server as HttpsServer } from 'node:https'
+import type { Duplex } from 'node:stream'
+import type { CloseReason, History } from './close.js'
+import type { Connection, Protocol } from './connection.js'
+import type { DrainReport } from './drain.js'
+import type { PeerpulseEvents } from './events.js'
+import type { Check, CheckOptions } from './health.js'
+import type { PressureLevel } from './monitor.js'
+import type { ResolvedConfig } from './options.js'
+
+/** A `WebSocketServer` of `ws`, by what peerpulse needs of it, so that no types of `ws` are needed. */
+export interface WebSocketServerLike {
+  options: object
+  handleUpgrade: (...args: never[]) => unknown
+  on(event: string, listener: (...args: never[]) => void): unknown
+  emit(event: string | symbol, ...args: never[]): boolean
+}
+
+/** What `attach` takes. */
+export type AttachTarget = HttpServer | HttpsServer | WebSocketServerLike
+
+/** Express 4 and 5, Connect, or a raw http handler with a `next`. */
+export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
+
+/** What `broadcast` does with a congested peer. */
+export interface BroadcastOptions {
+  /** `skip` it, `close` it as `slow-consumer`, or `send` all the same. Default `skip`. */
+  congested?: 'skip' | 'close' | 'send'
+}
+
+/** What became of a broadcast: how many peers of each kind. */
+export interface BroadcastResult {
+  sent: number
+  skipped: number
+  closed: number
+}
+
+/** The state of the pulse at one moment; plain JSON. */
+export interface Snapshot {
+  /** Epoch milliseconds. */
+  time: number
+  uptimeMs: number
+  attached: number
+  draining: boolean
+  dryRun: boolean
+  connections: {
+    open: number
+    byProtocol: Partial<Record<Protocol, number>>
+    congested: number
+    peers: number
+    bufferedBytes: number
+  }
+  totals: {
+    opened: number
+    closed: Partial<Record<CloseReason, number>>
+    /** Refused requests, upgrades and sockets, by reason. */
+    shed: Partial<Record<CloseReason, number>>
+    /** What a dry run would have closed or refused, by reason. */
+    dryRun: Partial<Record<CloseReason, number>>
+    pings: number
+    pongs: number
+    /** Tracked streams that outlived their connection, by label. */
+    leaks: Record<string, number>
+    /** Exceptions of the app's listeners, checks, cleanups and hooks. */
+    callbackErrors: number
+  }
+  pressure: {
+    level: PressureLevel
+    sinceMs: number
+    monitors: Record<string, { pressure: number | undefined } & Record<string, number | string | undefined>>
+  }
+  loop: {
+    /** Stalls of the event loop since attach: turns that came 100 ms late or more. */
+    stalls: number
+    stalledMs: number
+    longestMs: number
+  }
+}
+
+/** What `peerpulse()` returns. */
+export interface Peerpulse extends AsyncDisposable {
+  /** Every option with its value, frozen. */
+  readonly config: ResolvedConfig
+  /**
+   * Watches http and https servers and `WebSocketServer`s: any order, any number of times, before or after `listen`.
+   * A WebSocketServer brings the server it sits on. Returns the first target.
+   * Throws `PEERPULSE_ERR_ATTACH_TARGET` for anything else, before anything was attached.
+   */
+  attach<T extends AttachTarget>(target: T, ...more: AttachTarget[]): T
+  /** Probes and shedding in the app's own chain. Beside `attach` it is harmless: the server was asked before the app. */
+  middleware(): Middleware
+  /** Shuts down: see docs/architecture.md. Draining twice is one drain. Never exits the process. */
+  drain(why?: string): Promise<DrainReport>
+  /** Stops watching. Servers, sockets and process are left as they were, open connections untouched. */
+  detach(): Promise<void>
+  connections(): Iterable<Connection>
+  /** The connection of a request, response, socket or WebSocket; `undefined` when it is not watched. Also inside the app's own `'connection'` listener. */
+  connectionOf(carrier: IncomingMessage | ServerResponse | Duplex | object): Connection | undefined
+  /**
+   * Adds a check to a probe (default `readyz`). Dispose the result to remove it.
+   * Throws `PEERPULSE_ERR_INVALID_ARGUMENT` for a name that is taken or cannot stand in a URL, and for wrong options.
+   */
+  addCheck(name: string, check: Check, options?: CheckOptions): Disposable
+  /** Sends `data` to every open client of a WebSocketServer, and spares those that do not read. */
+  broadcast(wss: WebSocketServerLike, data: string | Buffer | ArrayBuffer | ArrayBufferView, options?: BroadcastOptions): BroadcastResult
+  snapshot(): Snapshot
+  history(): History
+  on<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this
+  once<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this
+  off<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this
+}

@@ -1,0 +1,32 @@
+import type { CloseReason } from './close.js'
+
+/** Bytes of application traffic since the protocol began: control frames and handshakes are not counted. */
+export interface TrafficCounts {
+  inbound: number
+  outbound: number
+}
+
+/**
+ * How one protocol is read and ended. One object a protocol and pulse, shared by all its connections, so that a
+ * connection costs no closure. `C` is the connection with the protocol's own fields; policies never look at those.
+ */
+export interface Transport<C> {
+  bytesRead(connection: C): number
+  bytesWritten(connection: C): number
+  bufferedBytes(connection: C): number
+  /** Bytes the kernel has taken. It grows while a slow peer still reads. */
+  drainedBytes(connection: C): number
+  /** Writes the application traffic's byte counts into `into`. */
+  countTraffic(connection: C, into: TrafficCounts): void
+  /** Whether a heartbeat can be sent. */
+  readonly pings: boolean
+  ping(connection: C): void
+  /** The app, or we, stopped reading: the peer's silence says nothing. */
+  isPaused(connection: C): boolean
+  /** A request or response is on its way. */
+  isBusy(connection: C): boolean
+  /** Begins an orderly end. */
+  close(connection: C, reason: CloseReason, message: string): void
+  /** Destroys the socket. `reset`: with a RST, for a peer that is known to be dead or must not be waited for. */
+  terminate(connection: C, reset: boolean): void
+}
