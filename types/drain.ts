@@ -24,6 +24,4 @@ export interface DrainReport {
   deadlineExceeded: boolean
   /** With `dryRun` nothing is closed: `connections` then counts what would have been. */
   dryRun: boolean
-  /** Hooks that threw or did not end within `drain.hookTimeoutMs`, by name. */
-  failedHooks: string[]
 }

@@ -25,8 +25,12 @@ export interface Transport<C> {
   isPaused(connection: C): boolean
   /** A request or response is on its way. */
   isBusy(connection: C): boolean
+  /** Makes the response in flight the connection's last, where the protocol has such a thing. */
+  retire(connection: C): void
   /** Begins an orderly end. */
-  close(connection: C, reason: CloseReason, message: string): void
+  close(connection: C, reason: CloseReason): void
+  /** Why it ended, from what the raw socket showed; asked once its socket is gone and nobody has said why. */
+  reasonOf(connection: C): CloseReason
   /** Destroys the socket. `reset`: with a RST, for a peer that is known to be dead or must not be waited for. */
   terminate(connection: C, reset: boolean): void
 }

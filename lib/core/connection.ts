@@ -20,11 +20,14 @@ export interface ConnectionHost {
   readonly clock: Clock
   readonly wheel: Wheel
   readonly closeTimeoutMs: number
+  readonly heartbeats: { pings: number; pongs: number }
   readonly tracking: Tracking
   /** The configured idle timeout of a protocol. */
   idleTimeoutOf(protocol: Protocol): number | false
-  /** What a client is told in a close frame. */
-  closeMessage(reason: CloseReason): string
+  /** What a peer is told in a close frame. */
+  closeFrame(reason: CloseReason): { code: number; message: string }
+  /** What an event stream's client is told about when to come back. */
+  retryMs(): number
   /** Its turn on the wheel has come: asks every policy and schedules the next visit. */
   visit(connection: PeerConnection): void
 }
@@ -69,19 +72,26 @@ export class PeerConnection implements Connection, WheelEntry {
   pingSentAt = never
   pingSentExact = 0
   rttMs: number | undefined
-  /** Credit of the heartbeat for a pong that waits behind our own bytes. */
+  /** When a pong that waits behind our own bytes was last given more time, and how far they had drained then. */
   pongCreditAt = never
+  pongDrained = never
 
   /** A reason for an end that waits until the response in flight is done. */
   pendingReason: CloseReason | undefined
   closingSince = never
+  /** It did not end in order: its socket was destroyed by us. */
+  terminated = false
   /** What a dry run has reported of this connection already. */
   dryRunReason: CloseReason | undefined
 
   socket: Socket
   webSocket: unknown
   response: ServerResponse | undefined
+  /** The TLS handshake is not done; `socket` is the TCP socket below. */
+  handshaking = false
   requestSeen = false
+  /** Whether `response` is an event stream; unknown until its headers are sent. */
+  eventStream: boolean | undefined
   refusal: CloseReason | undefined
   protocolSince: number
   /** Bytes of the protocols before this one, and of control frames since. */
@@ -94,6 +104,8 @@ export class PeerConnection implements Connection, WheelEntry {
   errorMessage: string | undefined
   hadError = false
 
+  /** What it spoke when its end began: an event stream that was ended is an HTTP connection again, for a moment. */
+  #lastProtocol: Protocol | undefined
   #idleTimeoutMs: number | false | undefined
   #controller: AbortController | undefined
 
@@ -114,7 +126,7 @@ export class PeerConnection implements Connection, WheelEntry {
   }
 
   get protocol(): Protocol {
-    return this.transport.protocolOf(this)
+    return this.#lastProtocol ?? this.transport.protocolOf(this)
   }
   get phase(): ConnectionPhase {
     return this.evidence?.phase ?? this.transport.phaseOf(this)
@@ -164,26 +176,47 @@ export class PeerConnection implements Connection, WheelEntry {
   close(reason: CloseReason = 'server-closed'): void {
     checkReason('close', reason)
     if (this.state === 'closing' || this.state === 'closed') return
+    this.#lastProtocol ??= this.transport.protocolOf(this)
     if (this.transport.isBusy(this)) {
       // The transport sees to it that the response in flight is the last; its end ends the connection.
       this.pendingReason ??= reason
       this.state = 'draining'
-      this.transport.close(this, reason, this.host.closeMessage(reason))
+      this.transport.close(this, reason)
       return
     }
     this.settle(reason)
     this.state = 'closing'
     this.closingSince = this.host.clock.now
-    this.transport.close(this, reason, this.host.closeMessage(reason))
+    this.transport.close(this, reason)
     if (this.index !== -1) this.host.wheel.schedule(this, this.closingSince + this.host.closeTimeoutMs)
   }
 
   terminate(reason: CloseReason = 'server-closed'): void {
     checkReason('terminate', reason)
     if (this.state === 'closed') return
+    this.#lastProtocol ??= this.transport.protocolOf(this)
     this.settle(reason)
+    this.#destroy()
+  }
+
+  /** An HTTP connection ends with its present or next response, so that nobody's request is cut off. */
+  retire(reason: CloseReason): void {
+    if (this.pendingReason !== undefined) return
+    this.pendingReason = reason
+    this.transport.retire(this)
+  }
+
+  #destroy(): void {
     this.state = 'closing'
+    this.terminated = true
     this.transport.terminate(this, this.closeReason !== 'server-closed')
+  }
+
+  /** Whether it was told to finish, and has: then it ends. */
+  endIfDrained(): void {
+    if (this.state !== 'draining' || this.transport.isBusy(this)) return
+    this.state = 'open'
+    this.close(this.pendingReason)
   }
 
   /** Says why it ends. The first cause wins. */
@@ -236,7 +269,7 @@ export class PeerConnection implements Connection, WheelEntry {
 
   due(): void {
     if (this.closingSince !== never && this.host.clock.now >= this.closingSince + this.host.closeTimeoutMs) {
-      this.transport.terminate(this, true)
+      this.#destroy()
     } else this.host.visit(this)
   }
 

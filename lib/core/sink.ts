@@ -1,0 +1,45 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { PeerConnection } from './connection.js'
+import type { WarningCode } from './errors.js'
+
+/** A refusal: what is answered instead of the app. */
+export interface Refusal {
+  readonly status: 503 | 429
+  readonly reason: 'shed' | 'limit' | 'drain'
+  readonly detail: string
+  readonly retryAfterS: number
+}
+
+/** Where transports hand in what they see, and ask what to do. */
+export interface ConnectionSink {
+  /** The property under which a socket or WebSocket carries its connection; one symbol a pulse. */
+  readonly key: symbol
+  /** A socket was accepted. `undefined`: it is over the hard cap, destroy it. */
+  accept(socket: Socket, secure: boolean): PeerConnection | undefined
+  /** A socket that was open before `attach` came. It is never refused. */
+  adopt(socket: Socket): PeerConnection
+  /** A request came. `true`: it was answered, the app must not see it. */
+  request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean
+  /** An upgrade came. */
+  upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
+  /** The upgrade ended as a WebSocket. */
+  becameWebSocket(connection: PeerConnection, webSocket: unknown): void
+  /** The socket is gone. */
+  closed(connection: PeerConnection): void
+  warn(code: WarningCode, message: string): void
+}
+
+/** The connection that a socket, or a WebSocket, carries. */
+export function carried(sink: { readonly key: symbol }, carrier: object): PeerConnection | undefined {
+  return (carrier as Record<symbol, PeerConnection | undefined>)[sink.key]
+}
+
+/** Puts the connection on its socket or WebSocket. */
+export function carry(sink: { readonly key: symbol }, carrier: object, connection: PeerConnection): void {
+  ;(carrier as Record<symbol, PeerConnection>)[sink.key] = connection
+}
+
+export function uncarry(sink: { readonly key: symbol }, carrier: object): void {
+  delete (carrier as Record<symbol, unknown>)[sink.key]
+}

@@ -1,0 +1,88 @@
+import type { PeerConnection } from '../core/connection.js'
+import type { Endings } from '../core/endings.js'
+import type { Registry } from '../core/registry.js'
+
+/** Evictions for the total budget in one tick. */
+const maxEvictionsPerTick = 16
+
+interface BudgetConfig {
+  perConnectionBytes: number
+  highWaterBytes: number
+  lowWaterBytes: number
+  stalledMs: number
+}
+
+/** Bounds what connections buffer: marks the congested, evicts the stalled and the heaviest, as `slow-consumer`. */
+export class Budget {
+  readonly totalBytes: number
+  congestedCount = 0
+  readonly #config: BudgetConfig
+  readonly #registry: Registry
+  readonly #endings: Endings
+  readonly #onChange: (connection: PeerConnection) => void
+
+  constructor(config: BudgetConfig, totalBytes: number, registry: Registry, endings: Endings, onChange: (connection: PeerConnection) => void) {
+    this.#config = config
+    this.totalBytes = totalBytes
+    this.#registry = registry
+    this.#endings = endings
+    this.#onChange = onChange
+  }
+
+  /** Looks at what one connection buffers. Called for every connection, every tick on small servers. */
+  look(connection: PeerConnection, now: number): void {
+    const buffered = connection.bufferedBytes
+    if (buffered !== connection.bufferedSample) this.#registry.noteBuffered(connection, buffered)
+    if (connection.congested) this.#lookCongested(connection, buffered, now)
+    else if (buffered > this.#config.highWaterBytes) {
+      connection.progressAt = now
+      connection.drainedSample = connection.transport.drainedBytes(connection)
+      this.#setCongested(connection, true)
+    }
+    if (buffered > this.#config.perConnectionBytes) this.#evict(connection)
+  }
+
+  #lookCongested(connection: PeerConnection, buffered: number, now: number): void {
+    if (buffered <= this.#config.lowWaterBytes) return this.#setCongested(connection, false)
+    const drained = connection.transport.drainedBytes(connection)
+    // A slow link that still takes bytes lives, and so does one between the marks.
+    if (drained > connection.drainedSample || buffered <= this.#config.highWaterBytes) {
+      connection.drainedSample = drained
+      connection.progressAt = now
+    } else if (now - connection.progressAt >= this.#config.stalledMs) this.#evict(connection)
+  }
+
+  /** Called once a tick: evicts the heaviest while all together are over the budget. */
+  enforceTotal(): void {
+    if (this.#registry.bufferedBytes <= this.totalBytes) return
+    // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
+    const open = this.#registry.all().filter((connection) => connection.bufferedSample > 0 && connection.state !== 'closing')
+    let sum = open.reduce((bytes, connection) => bytes + connection.bufferedSample, 0)
+    if (sum <= this.totalBytes) return
+    open.sort((a, b) => b.bufferedSample - a.bufferedSample)
+    for (const connection of open.slice(0, maxEvictionsPerTick)) {
+      if (sum <= this.totalBytes) return
+      sum -= connection.bufferedSample
+      this.#evict(connection)
+    }
+  }
+
+  /** It is gone. */
+  forget(connection: PeerConnection): void {
+    if (connection.congested) this.congestedCount--
+  }
+
+  #setCongested(connection: PeerConnection, congested: boolean): void {
+    if (connection.state === 'closing') return
+    connection.congested = congested
+    this.congestedCount += congested ? 1 : -1
+    this.#onChange(connection)
+  }
+
+  /** A WebSocket gets its close frame, though it will hardly read it; a response that is not read has no other end than the socket's. */
+  #evict(connection: PeerConnection): void {
+    if (connection.state === 'closing' || connection.state === 'closed') return
+    if (connection.protocol === 'websocket') this.#endings.close(connection, 'slow-consumer')
+    else this.#endings.terminate(connection, 'slow-consumer')
+  }
+}

@@ -1,0 +1,74 @@
+import { tickMs } from '../core/clock.js'
+import { type PeerConnection, never } from '../core/connection.js'
+import type { Endings } from '../core/endings.js'
+import type { Policy } from '../core/policy.js'
+import type { Registry } from '../core/registry.js'
+
+/** A pong that waits behind our own draining bytes is waited for, but not for ever: this many timeouts. */
+const maxCreditTimeouts = 10
+/** Pings a tick may always send; above it, a tick sends its fair share of the interval and a quarter. */
+const leastPingsPerTick = 50
+const shareHeadroom = 1.25
+
+/**
+ * Pings silent peers and terminates those that stay silent, as `half-open`. Any inbound byte is life. Times are
+ * credited (see Clock), so a stall of our own loop is not the peer's silence.
+ *
+ * When many peers connected in one moment, their pings fall due in one moment too. A tick then sends no more than its
+ * share and leaves the rest to the next; after the first round they are spread over the interval for good.
+ */
+export function createHeartbeat(config: { intervalMs: number; timeoutMs: number }, registry: Registry, endings: Endings): Policy {
+  const { intervalMs, timeoutMs } = config
+  let shareAt = never
+  let share = 0
+
+  function takeShare(now: number): boolean {
+    if (shareAt !== now) {
+      shareAt = now
+      share = Math.max(leastPingsPerTick, Math.ceil((registry.size * tickMs * shareHeadroom) / intervalMs))
+    }
+    return share-- > 0
+  }
+
+  function ping(connection: PeerConnection, now: number): number {
+    const behindBytes = connection.transport.bufferedBytes(connection) > 0
+    connection.pingSentAt = now
+    connection.pongCreditAt = now
+    connection.pongDrained = behindBytes ? connection.transport.drainedBytes(connection) : never
+    connection.transport.ping(connection)
+    return now + timeoutMs
+  }
+
+  /** The ping is behind bytes of ours, and they drain: no answer can be expected yet. */
+  function pongMayStillCome(connection: PeerConnection, now: number): boolean {
+    if (connection.pongDrained === never || now - connection.pingSentAt >= timeoutMs * maxCreditTimeouts) return false
+    const drained = connection.transport.drainedBytes(connection)
+    if (drained <= connection.pongDrained) return false
+    connection.pongDrained = drained
+    connection.pongCreditAt = now
+    return true
+  }
+
+  return {
+    visit(connection, now) {
+      if (!connection.transport.pings || connection.state !== 'open') return Number.POSITIVE_INFINITY
+      // Its silence is our doing. It is still pinged: the write shows a reset that a paused socket hides.
+      if (connection.transport.isPaused(connection)) {
+        connection.seen = now
+        if (connection.pingSentAt === never || now - connection.pingSentAt >= intervalMs) ping(connection, now)
+        return now + intervalMs
+      }
+      if (connection.pingSentAt !== never && connection.seen >= connection.pingSentAt) connection.pingSentAt = never
+      if (connection.pingSentAt === never) {
+        if (now < connection.seen + intervalMs) return connection.seen + intervalMs
+        return takeShare(now) ? ping(connection, now) : now + tickMs
+      }
+      const deadline = connection.pongCreditAt + timeoutMs
+      if (now < deadline) return deadline
+      if (pongMayStillCome(connection, now)) return now + timeoutMs
+      // In a dry run it lives on; it is judged anew from the next ping.
+      if (!endings.terminate(connection, 'half-open')) connection.pingSentAt = never
+      return now + intervalMs
+    },
+  }
+}

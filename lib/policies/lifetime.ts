@@ -1,0 +1,20 @@
+import type { Endings } from '../core/endings.js'
+import type { Policy } from '../core/policy.js'
+
+/** Spreads neighbouring ids evenly over 0..1 (the golden ratio's fractional part), so that no random number need be kept. */
+const spread = (id: number) => (id * 0.618_033_988_749_895) % 1
+
+/** Ends connections at their maximum age, as `lifetime`: HTTP with its next response, others with a close frame. */
+export function createLifetime(config: { maxAgeMs: number; jitter: number }, endings: Endings): Policy {
+  return {
+    visit(connection, now) {
+      if (connection.state !== 'open' || connection.pendingReason !== undefined) return Number.POSITIVE_INFINITY
+      const due = connection.opened + config.maxAgeMs * (1 - config.jitter * spread(connection.id))
+      if (now < due) return due
+      if (connection.protocol !== 'http1') endings.close(connection, 'lifetime')
+      else if (endings.dryRun) endings.close(connection, 'lifetime')
+      else connection.retire('lifetime')
+      return Number.POSITIVE_INFINITY
+    },
+  }
+}

@@ -1,0 +1,53 @@
+import type { PeerConnection } from '../core/connection.js'
+import type { Endings } from '../core/endings.js'
+import type { Policy } from '../core/policy.js'
+import type { Registry } from '../core/registry.js'
+import type { Refusal } from '../core/sink.js'
+
+/** Beyond this share of `maxConnections`, a polite answer costs more than it saves. */
+const hardShare = 1.1
+const retryAfterS = 5
+
+/** Closes handshakes that never complete: TLS, the first request's headers, an upgrade. */
+export function createHandshakeDeadline(timeoutMs: number, endings: Endings): Policy {
+  return {
+    visit(connection, now) {
+      const { phase } = connection
+      const waiting = phase === 'tls-handshake' || phase === 'awaiting-request' || phase === 'upgrade'
+      if (!waiting || connection.state !== 'open') return Number.POSITIVE_INFINITY
+      const due = connection.protocolSince + timeoutMs
+      if (now < due) return due
+      endings.close(connection, 'handshake-timeout')
+      return now + timeoutMs
+    },
+  }
+}
+
+/** The caps on connections, in all and of one peer. */
+export class ConnectionLimits {
+  readonly #config: { maxConnections: number | false; maxPerPeer: number | false }
+  readonly #registry: Registry
+
+  constructor(config: { maxConnections: number | false; maxPerPeer: number | false }, registry: Registry) {
+    this.#config = config
+    this.#registry = registry
+  }
+
+  /** Whether one more socket is to be destroyed at accept. */
+  overHardCap(): boolean {
+    const { maxConnections } = this.#config
+    return maxConnections !== false && this.#registry.size >= Math.ceil(maxConnections * hardShare)
+  }
+
+  /** Asked once a connection is registered: whether it is one too many. Its first request is then refused. */
+  judge(connection: PeerConnection): Refusal | undefined {
+    const { maxConnections, maxPerPeer } = this.#config
+    if (maxConnections !== false && this.#registry.size > maxConnections) {
+      return { status: 503, reason: 'limit', detail: `more than ${maxConnections} connections`, retryAfterS }
+    }
+    if (maxPerPeer !== false && this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer) {
+      return { status: 429, reason: 'limit', detail: `more than ${maxPerPeer} connections from one address`, retryAfterS }
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,34 @@
+/** Something whose `emit` was taken over; `restore` gives it back. */
+export interface Seam {
+  restore(): void
+}
+
+interface Emitter {
+  emit: (...args: never[]) => boolean
+}
+
+/**
+ * Takes over `emit` as an own property, as OpenTelemetry does. It sees every event before the app's listeners and adds
+ * none: Node changes its behaviour by the mere presence of an `'upgrade'` or `'clientError'` listener. `see` returns
+ * `true` to keep the event from the app. When somebody took `emit` over after us, `restore` cannot take ours out of the
+ * chain; it passes everything through from then on.
+ */
+export function takeOverEmit(emitter: Emitter, see: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean): Seam {
+  const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
+  const original = emitter.emit as (...args: unknown[]) => boolean
+  let active = true
+  function emit(this: unknown, event: unknown, first: unknown, second: unknown, third: unknown): boolean {
+    if (active && see(event, first, second, third)) return true
+    // biome-ignore lint/complexity/noArguments: no array is made for a request
+    return Reflect.apply(original, this, arguments as unknown as unknown[])
+  }
+  Object.defineProperty(emitter, 'emit', { value: emit, configurable: true, writable: true, enumerable: own?.enumerable ?? false })
+  return {
+    restore() {
+      active = false
+      if ((emitter.emit as unknown) !== emit) return
+      if (own === undefined) delete (emitter as { emit?: unknown }).emit
+      else Object.defineProperty(emitter, 'emit', own)
+    },
+  }
+}

@@ -1,0 +1,93 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { PeerConnection } from '../core/connection.js'
+import { type ConnectionSink, carried } from '../core/sink.js'
+import { type Seam, takeOverEmit } from './emit-seam.js'
+import { refuseUpgrade } from './refusal.js'
+import { noteError, type SocketListeners } from './socket-listeners.js'
+
+/** Follows every socket of an http or https server from accept on. */
+export function watchHttpServer(server: Server, sink: ConnectionSink, listeners: SocketListeners): Seam {
+  const secure = 'setSecureContext' in server
+
+  function accept(socket: Socket): boolean {
+    if (carried(sink, socket) !== undefined) return false
+    const connection = sink.accept(socket, secure)
+    if (connection === undefined) return true
+    listeners.watch(socket, connection)
+    return false
+  }
+
+  function secured(socket: Socket): void {
+    const below = (socket as { _parent?: Socket | null })._parent
+    const connection = below ? carried(sink, below) : undefined
+    if (connection !== undefined) listeners.moveTo(socket, connection)
+    else if (carried(sink, socket) === undefined) sink.adopt(socket)
+  }
+
+  function request(req: IncomingMessage, res: ServerResponse): boolean {
+    const connection = carried(sink, req.socket) ?? sink.adopt(req.socket)
+    // `checkContinue` hands the same request on as `request`.
+    if (connection.response === res) return false
+    connection.response = res
+    connection.eventStream = undefined
+    connection.requestSeen = true
+    connection.markSeen()
+    if (connection.pendingReason !== undefined) connection.transport.retire(connection)
+    return sink.request(connection, req, res)
+  }
+
+  function upgrade(req: IncomingMessage, socket: Socket): boolean {
+    const connection = carried(sink, socket) ?? sink.adopt(socket)
+    const refusal = sink.upgrade(connection, req)
+    listeners.watchUpgrade(connection)
+    if (refusal === undefined) return false
+    refuseUpgrade(connection, refusal)
+    return true
+  }
+
+  /** Node closes a socket whose timer ran out, unless somebody listens. */
+  function timeout(connection: PeerConnection): void {
+    if (server.listenerCount('timeout') > 0) return
+    if (connection.transport.isBusy(connection)) connection.pendingReason ??= 'idle-timeout'
+    else connection.settle('idle-timeout')
+  }
+
+  return takeOverEmit(server, (event, first, second) => {
+    switch (event) {
+      case 'request':
+      case 'checkContinue':
+      case 'checkExpectation':
+        return request(first as IncomingMessage, second as ServerResponse)
+      case 'connection':
+        return accept(first as Socket)
+      case 'secureConnection':
+        secured(first as Socket)
+        return false
+      case 'upgrade':
+      case 'connect':
+        return upgrade(first as IncomingMessage, second as Socket)
+      case 'timeout': {
+        const connection = carried(sink, first as Socket)
+        if (connection !== undefined) timeout(connection)
+        return false
+      }
+      case 'clientError':
+      case 'tlsClientError': {
+        const socket = second as Socket & { _parent?: Socket | null }
+        const connection = carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
+        if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
+        return false
+      }
+      default:
+        return false
+    }
+  })
+}
+
+function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
+  if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error?.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') connection.settle('handshake-timeout')
+  // A FIN in the middle of the handshake: Node makes up an ECONNRESET, without the errno a real one has.
+  else if (connection.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined) connection.sawEnd = 'busy'
+  else noteError(connection, error)
+}

@@ -1,0 +1,96 @@
+import type { Socket } from 'node:net'
+import type { PeerConnection } from '../core/connection.js'
+import { peerText } from '../core/peer-text.js'
+import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
+import { upgraded } from './upgraded.js'
+import { appIsClosing, type WebSocketListeners } from './websocket.js'
+import { webSocketOn } from './ws-internals.js'
+
+/**
+ * The listeners that all sockets of a pulse share. The error listener is there from accept to close: Node takes its
+ * own off before it emits `'upgrade'`, and a peer that resets then ends a process that has no other.
+ */
+export class SocketListeners {
+  readonly #sink: ConnectionSink
+  readonly #webSockets: WebSocketListeners
+  readonly #onError: (this: Socket, error: NodeJS.ErrnoException) => void
+  readonly #onEnd: (this: Socket) => void
+  readonly #onClose: (this: Socket) => void
+  readonly #onNewListener: (this: Socket, event: string | symbol) => void
+
+  constructor(sink: ConnectionSink, webSockets: WebSocketListeners) {
+    this.#sink = sink
+    this.#webSockets = webSockets
+    this.#onError = function (this: Socket, error) {
+      const connection = carried(sink, this)
+      if (connection !== undefined) noteError(connection, error)
+    }
+    this.#onEnd = function (this: Socket) {
+      const connection = carried(sink, this)
+      if (connection === undefined || connection.sawEnd !== undefined) return
+      if (appIsClosing(connection)) connection.serverWentFirst = true
+      // A FIN that answers ours says nothing.
+      if (connection.webSocket === undefined && this.writableEnded) return
+      connection.sawEnd = connection.transport.isBusy(connection) || connection.phase === 'upgrade' ? 'busy' : 'idle'
+    }
+    this.#onClose = function (this: Socket) {
+      const connection = carried(sink, this)
+      if (connection === undefined || connection.socket !== this) return
+      if (appIsClosing(connection)) connection.serverWentFirst = true
+      sink.closed(connection)
+    }
+    // `ws` ties its WebSocket to the socket and then listens for data: the first moment at which we can follow it, and
+    // the last before a malformed frame could be read. Whatever library called it, and however long its auth took.
+    this.#onNewListener = function (this: Socket, event) {
+      if (event !== 'data') return
+      const webSocket = webSocketOn(this)
+      if (webSocket === undefined) return
+      this.removeListener('newListener', listeners.#onNewListener)
+      webSockets.adopt(webSocket)
+    }
+    const listeners = this
+  }
+
+  watch(socket: Socket, connection: PeerConnection): void {
+    carry(this.#sink, socket, connection)
+    socket.on('error', this.#onError)
+    socket.on('end', this.#onEnd)
+    socket.on('close', this.#onClose)
+  }
+
+  /** The TLS handshake is done: from here on the errors show on the TLS socket alone. */
+  moveTo(socket: Socket, connection: PeerConnection): void {
+    this.#unwatch(connection.socket)
+    connection.socket = socket
+    connection.handshaking = false
+    this.watch(socket, connection)
+  }
+
+  /** The app gets the socket for another protocol. */
+  watchUpgrade(connection: PeerConnection): void {
+    connection.become(upgraded)
+    connection.socket.on('newListener', this.#onNewListener)
+  }
+
+  release(connection: PeerConnection): void {
+    this.#webSockets.release(connection)
+    this.#unwatch(connection.socket)
+  }
+
+  #unwatch(socket: Socket): void {
+    socket.removeListener('error', this.#onError)
+    socket.removeListener('end', this.#onEnd)
+    socket.removeListener('close', this.#onClose)
+    socket.removeListener('newListener', this.#onNewListener)
+    uncarry(this.#sink, socket)
+  }
+}
+
+/** Keeps the first error that a socket, the parser or the TLS handshake showed. */
+export function noteError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
+  if (connection.hadError) return
+  if (appIsClosing(connection)) connection.serverWentFirst = true
+  connection.hadError = true
+  connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+  connection.errorMessage ??= peerText(String(error?.message ?? error))
+}

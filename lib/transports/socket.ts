@@ -1,0 +1,42 @@
+import type { Socket } from 'node:net'
+import type { TrafficCounts } from '../../types/transport.js'
+import type { PeerConnection } from '../core/connection.js'
+
+/** What a libuv handle counts. Node has these on every stream handle, TCP and TLS, though not in its documentation. */
+interface CountingHandle {
+  bytesWritten: number
+  writeQueueSize: number
+}
+
+/**
+ * Bytes the kernel has taken. `bytesWritten - writableLength` would not do: a large write counts as one until its last
+ * byte is gone, so a slow link that drains it would look stalled.
+ */
+export function drainedBytes(socket: Socket): number {
+  const handle = (socket as { _handle?: Partial<CountingHandle> | null })._handle
+  if (typeof handle?.bytesWritten === 'number' && typeof handle.writeQueueSize === 'number') {
+    return handle.bytesWritten - handle.writeQueueSize
+  }
+  return (socket.bytesWritten ?? 0) - socket.writableLength
+}
+
+/** Application bytes of protocols without control frames. */
+export function countAllBytes(connection: PeerConnection, into: TrafficCounts): void {
+  into.inbound = connection.socket.bytesRead - connection.overheadInbound
+  into.outbound = (connection.socket.bytesWritten ?? 0) - connection.overheadOutbound
+}
+
+/** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */
+export function destroySocket(socket: Socket, reset: boolean): void {
+  if (!reset || (socket as { encrypted?: boolean }).encrypted === true) {
+    const parent = (socket as { _parent?: Socket | null })._parent
+    if (reset && typeof parent?.resetAndDestroy === 'function') {
+      try {
+        parent.resetAndDestroy()
+      } catch {
+        // The handle moved to the TLS socket in this version of Node: an ordinary destroy must do.
+      }
+    }
+    socket.destroy()
+  } else socket.resetAndDestroy()
+}

@@ -1,0 +1,34 @@
+import { reasonOfSocketError } from '../core/close-reason.js'
+import type { PeerTransport } from '../core/connection.js'
+import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
+
+/**
+ * An upgraded (or CONNECTed) socket whose library we do not know. It is watched by its byte counts and never read
+ * from: a `'data'` listener of ours would set it flowing before its library is ready.
+ */
+export const upgraded: PeerTransport = {
+  pings: false,
+  protocolOf: () => 'upgraded',
+  /** The upgrade counts as done when the server has written something, a 101 as a rule. */
+  phaseOf: (connection) =>
+    (connection.socket.bytesWritten ?? 0) > connection.overheadOutbound ? 'established' : 'upgrade',
+  bytesRead: ({ socket }) => socket.bytesRead,
+  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bufferedBytes: ({ socket }) => socket.writableLength,
+  drainedBytes: ({ socket }) => drainedBytes(socket),
+  countTraffic: countAllBytes,
+  ping() {},
+  isPaused: ({ socket }) => socket.isPaused(),
+  isBusy: () => false,
+  retire() {},
+  close({ socket }, reason) {
+    if (reason === 'handshake-timeout') socket.destroy()
+    else socket.end()
+  },
+  terminate: ({ socket }, reset) => destroySocket(socket, reset),
+  reasonOf(connection) {
+    if (connection.hadError) return reasonOfSocketError(connection.errorCode)
+    if (connection.sawEnd !== undefined) return connection.sawEnd === 'busy' ? 'peer-ended' : 'peer-closed'
+    return connection.pendingReason ?? 'server-closed'
+  },
+}

@@ -1,0 +1,20 @@
+import { type Seam, takeOverEmit } from './emit-seam.js'
+import type { WebSocketListeners } from './websocket.js'
+
+interface WebSocketServer {
+  emit: (...args: never[]) => boolean
+  readonly clients?: Iterable<unknown>
+}
+
+/**
+ * Follows the WebSockets of a WebSocketServer. Those of an attached http server are known already; this covers the
+ * ones that were open before, and servers whose http server was never attached (`noServer`).
+ */
+export function watchWebSocketServer(wss: WebSocketServer, webSockets: WebSocketListeners): Seam {
+  const seam = takeOverEmit(wss, (event, webSocket) => {
+    if (event === 'connection') webSockets.adopt(webSocket)
+    return false
+  })
+  for (const webSocket of wss.clients ?? []) webSockets.adopt(webSocket)
+  return seam
+}

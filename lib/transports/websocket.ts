@@ -1,0 +1,133 @@
+import type { Socket } from 'node:net'
+import { reasonOfSocketError } from '../core/close-reason.js'
+import { type PeerConnection, type PeerTransport, never } from '../core/connection.js'
+import { peerText } from '../core/peer-text.js'
+import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
+import { destroySocket, drainedBytes } from './socket.js'
+import { CLOSING, closeFrameFrom, isWebSocket, OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
+
+/** RFC 6455 section 5.2: 2 bytes of header for a payload up to 125 bytes, and 4 of mask from a client. */
+const headerBytes = 2
+const maskedHeaderBytes = 6
+/** Tells our pongs from those of the app's own pings. */
+const pingPayload = Buffer.from('ppls')
+
+const webSocketOf = (connection: PeerConnection) => connection.webSocket as WebSocketLike
+
+/** WebSockets of `ws`, and of every library that sits on it. */
+export const websocket: PeerTransport = {
+  pings: true,
+  protocolOf: () => 'websocket',
+  phaseOf: () => 'established',
+  bytesRead: ({ socket }) => socket.bytesRead,
+  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bufferedBytes: (connection) => webSocketOf(connection).bufferedAmount,
+  drainedBytes: ({ socket }) => drainedBytes(socket),
+  countTraffic(connection, into) {
+    into.inbound = connection.socket.bytesRead - connection.overheadInbound
+    into.outbound = (connection.socket.bytesWritten ?? 0) - connection.overheadOutbound
+  },
+  ping(connection) {
+    const webSocket = webSocketOf(connection)
+    if (webSocket.readyState !== OPEN) return
+    connection.overheadOutbound += headerBytes + pingPayload.length
+    connection.pingSentExact = performance.now()
+    connection.host.heartbeats.pings++
+    webSocket.ping(pingPayload)
+  },
+  isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
+  isBusy: () => false,
+  retire() {},
+  close(connection, reason) {
+    const { code, message } = connection.host.closeFrame(reason)
+    webSocketOf(connection).close(code, message)
+  },
+  terminate(connection, reset) {
+    if (reset) destroySocket(connection.socket, true)
+    else webSocketOf(connection).terminate()
+  },
+  reasonOf(connection) {
+    if (connection.serverWentFirst) return 'server-closed'
+    if (closeFrameFrom(webSocketOf(connection)) !== undefined) return 'peer-closed'
+    if (connection.hadError) return reasonOfSocketError(connection.errorCode)
+    return connection.sawEnd === undefined ? 'server-closed' : 'peer-ended'
+  },
+}
+
+/** Whether the app has begun to close it: `readyState` says CLOSING, and no close frame of the peer's made it so. */
+export function appIsClosing(connection: PeerConnection): boolean {
+  const { webSocket } = connection
+  return webSocket !== undefined && webSocket !== null && (webSocket as WebSocketLike).readyState === CLOSING && closeFrameFrom(webSocket) === undefined
+}
+
+/** The listeners that all WebSockets of a pulse share; `this` tells them apart. */
+export class WebSocketListeners {
+  readonly #sink: ConnectionSink
+  readonly #onData: (this: Socket) => void
+  readonly #onPong: (this: object, data: Buffer) => void
+  readonly #onPing: (this: object, data: Buffer) => void
+  readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
+
+  constructor(sink: ConnectionSink) {
+    this.#sink = sink
+    this.#onData = function (this: Socket) {
+      const connection = carried(sink, this)
+      if (connection === undefined) return
+      connection.markSeen()
+      // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
+      if (appIsClosing(connection)) connection.serverWentFirst = true
+    }
+    this.#onPong = function (this: object, data: Buffer) {
+      const connection = carried(sink, this)
+      if (connection === undefined) return
+      connection.overheadInbound += maskedHeaderBytes + data.length
+      if (connection.pingSentAt !== never && pingPayload.equals(data)) {
+        connection.rttMs = Math.max(0, performance.now() - connection.pingSentExact)
+        connection.host.heartbeats.pongs++
+      } else connection.overheadOutbound += headerBytes + data.length
+    }
+    this.#onPing = function (this: object, data: Buffer) {
+      const connection = carried(sink, this)
+      if (connection === undefined) return
+      connection.overheadInbound += maskedHeaderBytes + data.length
+      connection.overheadOutbound += headerBytes + data.length
+    }
+    // This listener is also what keeps a malformed frame from ending the process.
+    this.#onError = function (this: object, error: NodeJS.ErrnoException) {
+      const connection = carried(sink, this)
+      if (connection === undefined) return
+      connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+      connection.errorMessage ??= peerText(String(error?.message ?? error))
+      if (!appIsClosing(connection) || connection.errorCode?.startsWith('WS_ERR_')) connection.settle(reasonOfSocketError(connection.errorCode))
+    }
+  }
+
+  /** Follows a WebSocket from here on. Twice is once. */
+  adopt(webSocket: unknown): PeerConnection | undefined {
+    if (!isWebSocket(webSocket)) return undefined
+    const socket = socketBelow(webSocket)
+    if (socket === undefined || socket.destroyed) return undefined
+    const known = carried(this.#sink, socket)
+    if (known?.webSocket === webSocket) return known
+    const connection = known ?? this.#sink.adopt(socket)
+    connection.webSocket = webSocket
+    connection.become(websocket)
+    carry(this.#sink, webSocket as object, connection)
+    socket.prependListener('data', this.#onData)
+    webSocket.on('pong', this.#onPong as never)
+    webSocket.on('ping', this.#onPing as never)
+    webSocket.on('error', this.#onError as never)
+    this.#sink.becameWebSocket(connection, webSocket)
+    return connection
+  }
+
+  release(connection: PeerConnection): void {
+    const webSocket = connection.webSocket as WebSocketLike | undefined
+    if (webSocket === undefined) return
+    connection.socket.removeListener('data', this.#onData)
+    webSocket.removeListener('pong', this.#onPong as never)
+    webSocket.removeListener('ping', this.#onPing as never)
+    webSocket.removeListener('error', this.#onError as never)
+    uncarry(this.#sink, webSocket)
+  }
+}

@@ -1,0 +1,80 @@
+import type { Server } from 'node:http'
+import type { Socket } from 'node:net'
+
+/**
+ * The one file that knows what `ws` (7 and 8) does not document: the `Symbol(websocket)` it leaves on the socket, the
+ * WebSocket's socket, its close frame, and a WebSocketServer's http server. Everything is tested by shape; where the
+ * shape differs, the answer is `undefined` and the socket is watched as `upgraded`.
+ */
+
+/** The documented part of a WebSocket that we use. */
+export interface WebSocketLike {
+  readonly readyState: number
+  readonly bufferedAmount: number
+  readonly isPaused?: boolean
+  ping(data?: unknown): void
+  close(code?: number, reason?: string): void
+  terminate(): void
+  send(data: unknown): void
+  on(event: string, listener: (...args: never[]) => void): unknown
+  removeListener(event: string, listener: (...args: never[]) => void): unknown
+}
+
+/** `WebSocket.OPEN` and `WebSocket.CLOSING`. */
+export const OPEN = 1
+export const CLOSING = 2
+
+interface Internals {
+  _socket?: Socket | null
+  _closeFrameReceived?: boolean
+  _closeCode?: number
+  _closeMessage?: Buffer | string
+}
+
+/** A process may hold several copies of `ws`, each with a symbol of its own; the last that was found is tried first. */
+let lastSymbol: symbol | undefined
+
+/** The WebSocket on a socket, from the moment `ws` ties them. */
+export function webSocketOn(socket: Socket): WebSocketLike | undefined {
+  const carrier = socket as unknown as Record<symbol, unknown>
+  if (lastSymbol === undefined || carrier[lastSymbol] === undefined) {
+    const symbol = Object.getOwnPropertySymbols(socket).find((s) => s.description === 'websocket' && carrier[s] !== undefined)
+    if (symbol === undefined) return undefined
+    lastSymbol = symbol
+  }
+  const candidate = carrier[lastSymbol]
+  return isWebSocket(candidate) && (candidate as Internals)._socket === socket ? candidate : undefined
+}
+
+export function isWebSocket(value: unknown): value is WebSocketLike {
+  const ws = value as Partial<WebSocketLike> | null | undefined
+  return (
+    typeof ws === 'object' &&
+    ws !== null &&
+    typeof ws.readyState === 'number' &&
+    typeof ws.bufferedAmount === 'number' &&
+    typeof ws.ping === 'function' &&
+    typeof ws.close === 'function' &&
+    typeof ws.terminate === 'function' &&
+    typeof ws.on === 'function'
+  )
+}
+
+/** The socket below a WebSocket. */
+export function socketBelow(webSocket: object): Socket | undefined {
+  const socket = (webSocket as Internals)._socket
+  return typeof socket?.on === 'function' && typeof socket.destroy === 'function' ? socket : undefined
+}
+
+/** The peer's close frame, once it has come. */
+export function closeFrameFrom(webSocket: object): { code: number | undefined; reason: string } | undefined {
+  const { _closeFrameReceived, _closeCode, _closeMessage } = webSocket as Internals
+  return _closeFrameReceived === true ? { code: _closeCode, reason: String(_closeMessage ?? '') } : undefined
+}
+
+/** The http server a WebSocketServer sits on: the one it was given (documented), or its own (not documented). */
+export function httpServerBelow(wss: { options: object }): Server | undefined {
+  const given = (wss.options as { server?: Server }).server
+  const own = (wss as { _server?: Server | null })._server
+  return given ?? own ?? undefined
+}
