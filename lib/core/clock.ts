@@ -47,8 +47,8 @@ export class Clock {
   stallCount = 0
   stalledMs = 0
   longestStallMs = 0
-  /** How late the last tick was: a free measure of the loop's delay. */
-  latenessMs = 0
+  /** How late the latest tick was since somebody set this to 0: a free measure of the loop's delay. */
+  peakLatenessMs = 0
 
   readonly #source: TimeSource
   readonly #turn: () => void
@@ -108,9 +108,10 @@ export class Clock {
     const real = this.#source.now()
     const elapsed = real - this.#last
     this.#last = real
-    this.latenessMs = Math.max(0, elapsed - tickMs)
-    if (this.latenessMs < stallMs) this.now += Math.round(elapsed)
-    else this.#credit(this.latenessMs)
+    const lateMs = Math.max(0, elapsed - tickMs)
+    this.peakLatenessMs = Math.max(this.peakLatenessMs, lateMs)
+    if (lateMs < stallMs) this.now += Math.round(elapsed)
+    else this.#credit(lateMs)
     this.#turn()
   }
 

@@ -26,6 +26,13 @@ export class Endings {
     return true
   }
 
+  /** With the present or next response. `false`: dry run, it lives on. */
+  retire(connection: PeerConnection, reason: CloseReason): boolean {
+    if (this.#onlyReport(connection, reason, 'closed after its next response')) return false
+    connection.retire(reason)
+    return true
+  }
+
   /** Counts a refusal that a dry run did not make. */
   countOnly(reason: CloseReason): void {
     this.wouldHave.set(reason, (this.wouldHave.get(reason) ?? 0) + 1)

@@ -11,9 +11,8 @@ export function createLifetime(config: { maxAgeMs: number; jitter: number }, end
       if (connection.state !== 'open' || connection.pendingReason !== undefined) return Number.POSITIVE_INFINITY
       const due = connection.opened + config.maxAgeMs * (1 - config.jitter * spread(connection.id))
       if (now < due) return due
-      if (connection.protocol !== 'http1') endings.close(connection, 'lifetime')
-      else if (endings.dryRun) endings.close(connection, 'lifetime')
-      else connection.retire('lifetime')
+      if (connection.protocol === 'http1') endings.retire(connection, 'lifetime')
+      else endings.close(connection, 'lifetime')
       return Number.POSITIVE_INFINITY
     },
   }

@@ -1,0 +1,152 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
+import type { PressureLevel } from '../../types/monitor.js'
+import { type Checks, worst } from './checks.js'
+
+interface ProbesConfig {
+  livez: string
+  readyz: string
+  startupz: string
+  details: 'loopback' | boolean | ((req: IncomingMessage) => boolean)
+}
+
+/** What the probes ask the pulse. */
+export interface ProbeFacts {
+  draining(): boolean
+  listening(): boolean
+  level(): PressureLevel
+  onDetailsError(error: unknown): void
+}
+
+/** Names of our own parts of an answer; the app's checks cannot take them. */
+export const ownChecks = ['drain', 'startup', 'pressure', 'listening'] as const
+
+interface Asked {
+  readonly probe: Probe
+  /** `/readyz/<check>`. */
+  readonly only: string | undefined
+  readonly query: URLSearchParams
+}
+
+/** Answers `/livez`, `/readyz` and `/startupz`, with `?verbose`, `?exclude=name` and `/readyz/<check>` as the Kubernetes API server does. */
+export class Probes {
+  readonly #config: ProbesConfig
+  readonly #checks: Checks
+  readonly #facts: ProbeFacts
+  #started = false
+
+  constructor(config: ProbesConfig, checks: Checks, facts: ProbeFacts) {
+    this.#config = config
+    this.#checks = checks
+    this.#facts = facts
+  }
+
+  /** `true`: it was a probe, and is being answered. */
+  handle(req: IncomingMessage, res: ServerResponse): boolean {
+    if (req.method !== 'GET' && req.method !== 'HEAD') return false
+    const asked = this.#parse(req.url ?? '')
+    if (asked === undefined) return false
+    this.#answer(asked).then(
+      (answer) => this.#send(req, res, asked, answer),
+      (error) => res.destroy(error as Error),
+    )
+    return true
+  }
+
+  #parse(url: string): Asked | undefined {
+    for (const probe of ['livez', 'readyz', 'startupz'] as const) {
+      const path = this.#config[probe]
+      if (!url.startsWith(path)) continue
+      const rest = url.slice(path.length)
+      if (rest !== '' && rest[0] !== '?' && rest[0] !== '/') continue
+      const [name = '', query = ''] = rest.split('?', 2)
+      return { probe, only: name.length > 1 ? name.slice(1) : undefined, query: new URLSearchParams(query) }
+    }
+    return undefined
+  }
+
+  async #answer({ probe, only, query }: Asked): Promise<ProbeAnswer | undefined> {
+    const excluded = new Set(query.getAll('exclude'))
+    const select = (name: string) => (only === undefined ? !excluded.has(name) : name === only)
+    const [own, { checks }] = await Promise.all([this.#ownChecks(probe, select), this.#checks.answer(probe, select)])
+    const all = { ...own, ...checks }
+    if (only !== undefined && Object.keys(all).length === 0) return undefined
+    if (probe === 'startupz' && only === undefined && excluded.size === 0) await this.#isStarted()
+    return { status: worst(Object.values(all).map(({ status }) => status)), checks: all }
+  }
+
+  async #ownChecks(probe: Probe, select: (name: string) => boolean): Promise<Record<string, CheckResult>> {
+    const own: Record<string, CheckResult> = {}
+    const put = (name: string, status: CheckStatus, output: string) => {
+      own[name] = { status, time: Date.now(), durationMs: 0, ...(status === 'pass' ? undefined : { output }) }
+    }
+    // Liveness never fails for load, drain or a dependency: it has no checks of our own.
+    if (probe === 'startupz' && select('listening')) {
+      put('listening', this.#started || this.#facts.listening() ? 'pass' : 'fail', 'the server does not listen yet')
+    }
+    if (probe === 'readyz') {
+      if (select('startup')) put('startup', (await this.#isStarted()) ? 'pass' : 'fail', 'the startup checks have not passed yet')
+      if (select('drain')) put('drain', this.#facts.draining() ? 'fail' : 'pass', 'the server is shutting down')
+      if (select('pressure')) put('pressure', this.#facts.level() === 'critical' ? 'warn' : 'pass', 'the process is under critical pressure')
+    }
+    return own
+  }
+
+  /** Once passed, stays passed. */
+  async #isStarted(): Promise<boolean> {
+    if (this.#started) return true
+    if (!this.#facts.listening()) return false
+    const { status } = await this.#checks.answer('startupz', () => true)
+    this.#started ||= status !== 'fail'
+    return this.#started
+  }
+
+  #send(req: IncomingMessage, res: ServerResponse, asked: Asked, answer: ProbeAnswer | undefined): void {
+    if (res.headersSent || res.destroyed) return
+    const code = answer === undefined ? 404 : answer.status === 'fail' ? 503 : 200
+    const verbose = asked.query.has('verbose')
+    const body = this.#mayKnow(req) ? detailed(answer, asked, verbose) : JSON.stringify({ status: answer?.status ?? 'fail' })
+    res.writeHead(code, {
+      'Content-Type': verbose && this.#mayKnow(req) ? 'text/plain; charset=utf-8' : 'application/health+json; charset=utf-8',
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+    })
+    res.end(req.method === 'HEAD' ? undefined : body)
+  }
+
+  #mayKnow(req: IncomingMessage): boolean {
+    const { details } = this.#config
+    if (typeof details === 'boolean') return details
+    if (details === 'loopback') return isFromLoopback(req)
+    try {
+      return details(req) === true
+    } catch (error) {
+      this.#facts.onDetailsError(error)
+      return false
+    }
+  }
+}
+
+/** A request that a proxy on this machine passed on comes from loopback too, but not from a person here. */
+function isFromLoopback(req: IncomingMessage): boolean {
+  if (req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined) return false
+  const address = req.socket.remoteAddress ?? ''
+  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
+}
+
+function detailed(answer: ProbeAnswer | undefined, { probe, only }: Asked, verbose: boolean): string {
+  if (answer === undefined) return verbose ? `no check '${only}' in ${probe}\n` : JSON.stringify({ status: 'fail', output: `no such check in ${probe}` })
+  if (!verbose) {
+    const checks = Object.fromEntries(
+      Object.entries(answer.checks).map(([name, { status, output, time, durationMs }]) => [
+        name,
+        [{ status, time: new Date(time).toISOString(), observedValue: durationMs, observedUnit: 'ms', ...(output === undefined ? undefined : { output }) }],
+      ]),
+    )
+    return JSON.stringify({ status: answer.status, checks })
+  }
+  const mark = { pass: '[+]', warn: '[!]', fail: '[-]' } as const
+  const word = { pass: 'ok', warn: 'warning', fail: 'failed' } as const
+  const lines = Object.entries(answer.checks).map(([name, { status, output }]) => `${mark[status]}${name} ${word[status]}${output === undefined ? '' : `: ${output}`}`)
+  return `${[...lines, `${probe} check ${answer.status === 'fail' ? 'failed' : 'passed'}`].join('\n')}\n`
+}

@@ -1,0 +1,35 @@
+import { LRUCache } from 'lru-cache'
+import type { CloseRecord, History, PeerRecord } from '../../types/close.js'
+import type { PeerConnection } from '../core/connection.js'
+
+/** Remembers the last closes and what each peer did lately, both bounded. */
+export class CloseHistory {
+  readonly #closes: LRUCache<number, CloseRecord>
+  readonly #peers: LRUCache<string, PeerRecord>
+
+  constructor(config: { maxCloses: number; maxPeers: number }) {
+    this.#closes = new LRUCache({ max: config.maxCloses })
+    this.#peers = new LRUCache({ max: config.maxPeers })
+  }
+
+  /** Called with a connection that has just closed. */
+  note(connection: PeerConnection, protocol: string): void {
+    const { id, remoteAddress, openedAt, closeReason, evidence } = connection
+    if (closeReason === undefined || evidence === undefined) return
+    const closedAt = Date.now()
+    this.#closes.set(id, { id, protocol, remoteAddress, openedAt, closedAt, reason: closeReason, evidence })
+    const peer = this.#peers.get(remoteAddress) ?? { remoteAddress, opens: 0, closes: {}, firstSeenAt: openedAt, lastSeenAt: closedAt }
+    peer.opens++
+    peer.closes[closeReason] = (peer.closes[closeReason] ?? 0) + 1
+    peer.lastSeenAt = closedAt
+    this.#peers.set(remoteAddress, peer)
+  }
+
+  /** Newest first, as plain JSON that the caller may keep or change. */
+  read(): History {
+    return {
+      closes: [...this.#closes.values()].map((record) => ({ ...record, evidence: { ...record.evidence } })),
+      peers: [...this.#peers.values()].map((peer) => ({ ...peer, closes: { ...peer.closes } })),
+    }
+  }
+}
