@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server as HttpServer, ServerResponse } from 'node:http'
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
 import type { Server as HttpsServer } from 'node:https'
 import type { Duplex } from 'node:stream'
 import type { CloseReason, History } from './close.js'
@@ -103,7 +103,11 @@ export interface Peerpulse extends AsyncDisposable {
    */
   addCheck(name: string, check: Check, options?: CheckOptions): Disposable
   /** Sends `data` to every open client of a WebSocketServer, and spares those that do not read. */
-  broadcast(wss: WebSocketServerLike, data: string | Buffer | ArrayBuffer | ArrayBufferView, options?: BroadcastOptions): BroadcastResult
+  broadcast(
+    wss: WebSocketServerLike,
+    data: string | Buffer | ArrayBuffer | ArrayBufferView,
+    options?: BroadcastOptions,
+  ): BroadcastResult
   snapshot(): Snapshot
   history(): History
   on<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this

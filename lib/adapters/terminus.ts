@@ -54,7 +54,8 @@ function install(): void {
   })
   for (const signal of signals) {
     for (const listener of process.listeners(signal)) {
-      if (!before.get(signal)?.has(listener)) installed.push({ signal, listener: listener as (signal: NodeJS.Signals) => void })
+      if (!before.get(signal)?.has(listener))
+        installed.push({ signal, listener: listener as (signal: NodeJS.Signals) => void })
     }
   }
 }

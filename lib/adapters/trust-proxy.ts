@@ -28,5 +28,7 @@ export function expressTrust(req: IncomingMessage): Trust | undefined {
   if (typeof app?.get !== 'function') return undefined
   const setting = app.get('trust proxy')
   const compiled = app.get('trust proxy fn')
-  return setting !== undefined && setting !== false && typeof compiled === 'function' ? (compiled as Trust) : undefined
+  return setting !== undefined && setting !== false && typeof compiled === 'function'
+    ? (compiled as Trust)
+    : undefined
 }

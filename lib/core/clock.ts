@@ -42,8 +42,12 @@ interface Stall {
  * heard before anyone is judged.
  */
 export class Clock {
-  /** Credited milliseconds since the clock was made, true to a tick. Cheap: a plain property. */
+  /**
+   * Credited milliseconds since the clock was made, in whole ticks: a plain property, and a deadline of whole ticks
+   * falls on a tick, not just behind one.
+   */
   now = 0
+  #exact = 0
   stallCount = 0
   stalledMs = 0
   longestStallMs = 0
@@ -72,7 +76,7 @@ export class Clock {
   start(): void {
     if (this.#timer !== undefined) return
     this.#last = this.#source.now()
-    this.#epochOffset = this.#source.epoch() - this.now
+    this.#epochOffset = this.#source.epoch() - this.#exact
     this.#timer = this.#source.every(tickMs, () => this.#onTimer())
     if (!this.#referenced) this.#timer.unref()
   }
@@ -110,18 +114,18 @@ export class Clock {
     this.#last = real
     const lateMs = Math.max(0, elapsed - tickMs)
     this.peakLatenessMs = Math.max(this.peakLatenessMs, lateMs)
-    if (lateMs < stallMs) this.now += Math.round(elapsed)
-    else this.#credit(lateMs)
+    this.#exact += lateMs < stallMs ? elapsed : tickMs
+    this.now = Math.round(this.#exact / tickMs) * tickMs
+    if (lateMs >= stallMs) this.#noteStall(lateMs)
     this.#turn()
   }
 
-  #credit(lostMs: number): void {
-    this.now += tickMs
+  #noteStall(lostMs: number): void {
     this.stallCount++
     this.stalledMs += lostMs
     this.longestStallMs = Math.max(this.longestStallMs, lostMs)
     const epoch = this.#source.epoch()
-    this.#epochOffset = epoch - this.now
+    this.#epochOffset = epoch - this.#exact
     this.#stalls.push({ at: this.now, epoch, lostMs })
     if (this.#stalls.length > maxStalls) this.#stalls = this.#stalls.slice(maxStalls / 2)
   }

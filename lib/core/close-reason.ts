@@ -14,20 +14,76 @@ export interface CloseReasonEntry {
  * violation, 1012 service restart, 1013 try again later. docs/close-reasons.md is held against this table by a test.
  */
 export const closeReasons: Readonly<Record<CloseReason, CloseReasonEntry>> = {
-  'peer-closed': { webSocketCode: undefined, reconnect: 'no', meaning: 'The peer ended it in order: a close frame, or a FIN between requests.' },
-  'peer-ended': { webSocketCode: undefined, reconnect: 'yes', meaning: 'The peer sent FIN without a close frame, or in the middle of a request or response.' },
-  'peer-reset': { webSocketCode: undefined, reconnect: 'yes', meaning: 'The peer, or something on the way, reset it: ECONNRESET, EPIPE or ECONNABORTED.' },
-  'half-open': { webSocketCode: undefined, reconnect: 'yes', meaning: 'The peer was gone without a word: no answer to the heartbeat or to TCP keepalive.' },
-  'idle-timeout': { webSocketCode: 1001, reconnect: 'yes', meaning: 'No application traffic for the configured time.' },
-  lifetime: { webSocketCode: 1001, reconnect: 'yes', meaning: 'It reached its maximum age, so that a fleet rebalances.' },
-  'slow-consumer': { webSocketCode: 1008, reconnect: 'later', meaning: 'It did not read what was sent, and was evicted to protect the memory.' },
-  shed: { webSocketCode: 1013, reconnect: 'later', meaning: 'It was refused or closed because the process is under pressure.' },
-  limit: { webSocketCode: 1013, reconnect: 'later', meaning: 'It was above the cap on connections, in all or of one peer.' },
-  drain: { webSocketCode: 1012, reconnect: 'yes', meaning: 'The server is shutting down or restarting; 1001 when it does not restart.' },
-  'handshake-timeout': { webSocketCode: undefined, reconnect: 'yes', meaning: 'The TLS handshake, the request or the upgrade was not completed in time.' },
-  'protocol-error': { webSocketCode: undefined, reconnect: 'no', meaning: 'The peer sent what its protocol does not allow.' },
-  'server-closed': { webSocketCode: 1000, reconnect: 'no', meaning: 'The app closed it, or the response said `Connection: close`.' },
-  'server-error': { webSocketCode: 1011, reconnect: 'later', meaning: 'The app threw, or destroyed it with an error.' },
+  'peer-closed': {
+    webSocketCode: undefined,
+    reconnect: 'no',
+    meaning: 'The peer ended it in order: a close frame, or a FIN between requests.',
+  },
+  'peer-ended': {
+    webSocketCode: undefined,
+    reconnect: 'yes',
+    meaning: 'The peer sent FIN without a close frame, or in the middle of a request or response.',
+  },
+  'peer-reset': {
+    webSocketCode: undefined,
+    reconnect: 'yes',
+    meaning: 'The peer, or something on the way, reset it: ECONNRESET, EPIPE or ECONNABORTED.',
+  },
+  'half-open': {
+    webSocketCode: undefined,
+    reconnect: 'yes',
+    meaning: 'The peer was gone without a word: no answer to the heartbeat or to TCP keepalive.',
+  },
+  'idle-timeout': {
+    webSocketCode: 1001,
+    reconnect: 'yes',
+    meaning: 'No application traffic for the configured time.',
+  },
+  lifetime: {
+    webSocketCode: 1001,
+    reconnect: 'yes',
+    meaning: 'It reached its maximum age, so that a fleet rebalances.',
+  },
+  'slow-consumer': {
+    webSocketCode: 1008,
+    reconnect: 'later',
+    meaning: 'It did not read what was sent, and was evicted to protect the memory.',
+  },
+  shed: {
+    webSocketCode: 1013,
+    reconnect: 'later',
+    meaning: 'It was refused or closed because the process is under pressure.',
+  },
+  limit: {
+    webSocketCode: 1013,
+    reconnect: 'later',
+    meaning: 'It was above the cap on connections, in all or of one peer.',
+  },
+  drain: {
+    webSocketCode: 1012,
+    reconnect: 'yes',
+    meaning: 'The server is shutting down or restarting; 1001 when it does not restart.',
+  },
+  'handshake-timeout': {
+    webSocketCode: undefined,
+    reconnect: 'yes',
+    meaning: 'The TLS handshake, the request or the upgrade was not completed in time.',
+  },
+  'protocol-error': {
+    webSocketCode: undefined,
+    reconnect: 'no',
+    meaning: 'The peer sent what its protocol does not allow.',
+  },
+  'server-closed': {
+    webSocketCode: 1000,
+    reconnect: 'no',
+    meaning: 'The app closed it, or the response said `Connection: close`.',
+  },
+  'server-error': {
+    webSocketCode: 1011,
+    reconnect: 'later',
+    meaning: 'The app threw, or destroyed it with an error.',
+  },
 }
 
 /** Whether a value is one of the closed set. */
@@ -43,6 +99,7 @@ export function reasonOfSocketError(code: string | undefined): CloseReason {
   if (code === undefined) return 'server-error'
   if (resets.has(code)) return 'peer-reset'
   if (unreachables.has(code)) return 'half-open'
-  if (code.startsWith('HPE_') || code.startsWith('WS_ERR_') || code.startsWith('ERR_SSL_')) return 'protocol-error'
+  if (code.startsWith('HPE_') || code.startsWith('WS_ERR_') || code.startsWith('ERR_SSL_'))
+    return 'protocol-error'
   return 'server-error'
 }

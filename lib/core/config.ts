@@ -7,7 +7,8 @@ import { nearestName } from './nearest-name.js'
 
 const number = (least: number, what: string) =>
   v.pipe(v.number(`must be ${what}`), v.finite(`must be ${what}`), v.minValue(least, `must be ${what}`))
-const orFalse = (least: number, what: string) => v.union([number(least, what), v.literal(false)], `must be ${what}, or false`)
+const orFalse = (least: number, what: string) =>
+  v.union([number(least, what), v.literal(false)], `must be ${what}, or false`)
 
 const positiveMs = 'a number of milliseconds above 0'
 const anyMs = 'a number of milliseconds, 0 or more'
@@ -15,18 +16,36 @@ const ms = () => v.optional(number(1, positiveMs))
 const msOrZero = () => v.optional(number(0, anyMs))
 const msOrFalse = () => v.optional(orFalse(1, positiveMs))
 const bytes = () => v.optional(number(1, 'a number of bytes above 0'))
-const bytesOrAuto = () => v.optional(v.union([number(1, ''), v.literal('auto')], "must be a number of bytes above 0, or 'auto'"))
+const bytesOrAuto = () =>
+  v.optional(v.union([number(1, ''), v.literal('auto')], "must be a number of bytes above 0, or 'auto'"))
 const flag = () => v.optional(v.boolean('must be true or false'))
-const callback = <T>(what: string) => v.optional(v.custom<T>((value) => typeof value === 'function', `must be ${what}`))
+const callback = <T>(what: string) =>
+  v.optional(v.custom<T>((value) => typeof value === 'function', `must be ${what}`))
 const path = () =>
-  v.optional(v.pipe(v.string("must be a path, as '/livez'"), v.regex(/^\/[^\s?#]+$/, "must be a path, as '/livez', without query")))
+  v.optional(
+    v.pipe(
+      v.string("must be a path, as '/livez'"),
+      v.regex(/^\/[^\s?#]+$/, "must be a path, as '/livez', without query"),
+    ),
+  )
 const wholeCount = 'a whole number above 0'
-const wholeNumber = () => v.pipe(v.number(`must be ${wholeCount}`), v.integer(`must be ${wholeCount}`), v.minValue(1, `must be ${wholeCount}`))
+const wholeNumber = () =>
+  v.pipe(
+    v.number(`must be ${wholeCount}`),
+    v.integer(`must be ${wholeCount}`),
+    v.minValue(1, `must be ${wholeCount}`),
+  )
 const count = () => v.optional(wholeNumber())
-const countOrFalse = () => v.optional(v.union([wholeNumber(), v.literal(false)], `must be ${wholeCount}, or false`))
+const countOrFalse = () =>
+  v.optional(v.union([wholeNumber(), v.literal(false)], `must be ${wholeCount}, or false`))
 const part = () => v.pipe(v.number(), v.gtValue(0), v.maxValue(1))
 const parts = (example: string) =>
-  v.optional(v.strictTuple([part(), part()], `must be two numbers above 0 and at most 1: elevated and critical, as ${example}`))
+  v.optional(
+    v.strictTuple(
+      [part(), part()],
+      `must be two numbers above 0 and at most 1: elevated and critical, as ${example}`,
+    ),
+  )
 
 const uncatchable = new Set(['SIGKILL', 'SIGSTOP'])
 const catchableSignal = (value: unknown) =>
@@ -34,10 +53,17 @@ const catchableSignal = (value: unknown) =>
 
 const sections = {
   heartbeat: v.strictObject({ intervalMs: ms(), timeoutMs: ms(), tcpKeepAliveMs: msOrFalse() }),
-  idle: v.strictObject({ websocketMs: msOrFalse(), sseMs: msOrFalse(), upgradedMs: msOrFalse(), inboundMs: msOrFalse() }),
+  idle: v.strictObject({
+    websocketMs: msOrFalse(),
+    sseMs: msOrFalse(),
+    upgradedMs: msOrFalse(),
+    inboundMs: msOrFalse(),
+  }),
   lifetime: v.strictObject({
     maxAgeMs: number(1, positiveMs),
-    jitter: v.optional(v.pipe(number(0, 'a number from 0 to 1'), v.maxValue(1, 'must be a number from 0 to 1'))),
+    jitter: v.optional(
+      v.pipe(number(0, 'a number from 0 to 1'), v.maxValue(1, 'must be a number from 0 to 1')),
+    ),
   }),
   budget: v.strictObject({
     perConnectionBytes: bytes(),
@@ -47,7 +73,9 @@ const sections = {
     totalBytes: bytesOrAuto(),
   }),
   pressure: v.strictObject({
-    memory: v.optional(v.union([v.literal(false), v.looseObject({})], 'must be false, or an object with limitBytes')),
+    memory: v.optional(
+      v.union([v.literal(false), v.looseObject({})], 'must be false, or an object with limitBytes'),
+    ),
     enter: parts('[0.8, 0.92]'),
     leave: parts('[0.7, 0.85]'),
     dwellMs: msOrZero(),
@@ -61,14 +89,23 @@ const sections = {
     handshakeTimeoutMs: msOrFalse(),
     trustProxy: v.optional(
       v.union(
-        [v.boolean(), number(0, ''), v.string(), v.array(v.string()), v.custom<() => boolean>((f) => typeof f === 'function')],
+        [
+          v.boolean(),
+          number(0, ''),
+          v.string(),
+          v.array(v.string()),
+          v.custom<() => boolean>((f) => typeof f === 'function'),
+        ],
         'must be true, false, a number of hops, addresses, or a function',
       ),
     ),
   }),
   drain: v.strictObject({
     signals: v.optional(
-      v.array(v.custom<NodeJS.Signals>(catchableSignal, 'must be a signal that can be caught'), "must be a list of signals, as ['SIGTERM']"),
+      v.array(
+        v.custom<NodeJS.Signals>(catchableSignal, 'must be a signal that can be caught'),
+        "must be a list of signals, as ['SIGTERM']",
+      ),
     ),
     readinessDelayMs: msOrZero(),
     spreadMs: msOrZero(),
@@ -86,7 +123,10 @@ const sections = {
     readyz: path(),
     startupz: path(),
     port: v.optional(
-      v.union([v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)), v.literal(false)], 'must be a port number, or false'),
+      v.union(
+        [v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65_535)), v.literal(false)],
+        'must be a port number, or false',
+      ),
     ),
     checkTimeoutMs: ms(),
     cacheMs: msOrZero(),
@@ -107,13 +147,15 @@ const topLevelNames = [...Object.keys(sections), 'log', 'dryRun']
 
 /** Finds what is wrong with `value` by `schema`, as `path: message`. */
 function problemsOf(schema: v.GenericSchema & { entries: object }, value: unknown, at: string): string[] {
-  if (!isPlainObject(value)) return [`${at}: must be an object, or false to switch it off, not ${describe(value)}`]
+  if (!isPlainObject(value))
+    return [`${at}: must be an object, or false to switch it off, not ${describe(value)}`]
   const result = v.safeParse(schema, value)
   return (result.issues ?? []).map((issue) => {
     const keys = (issue.path ?? []).map((item) => String(item.key))
     const here = [at, ...keys].join('.')
     const last = keys.at(-1) ?? ''
-    if (issue.type === 'strict_object' && issue.expected === 'never') return unknownOption(here, last, Object.keys(schema.entries))
+    if (issue.type === 'strict_object' && issue.expected === 'never')
+      return unknownOption(here, last, Object.keys(schema.entries))
     if (issue.type === 'strict_object') return `${here}: is required`
     return `${here}: ${issue.message}, not ${describe(issue.input)}`
   })
@@ -121,7 +163,10 @@ function problemsOf(schema: v.GenericSchema & { entries: object }, value: unknow
 
 function unknownOption(here: string, name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known)
-  const fix = nearest === undefined ? `the options here are ${known.join(', ')}` : `did you mean ${here.slice(0, here.length - name.length)}${nearest}?`
+  const fix =
+    nearest === undefined
+      ? `the options here are ${known.join(', ')}`
+      : `did you mean ${here.slice(0, here.length - name.length)}${nearest}?`
   return `${here}: unknown option, ${fix}`
 }
 
@@ -144,9 +189,11 @@ function checkShapes(options: Record<string, unknown>): string[] {
   const problems: string[] = []
   for (const [name, value] of Object.entries(options)) {
     if (value === undefined || (value === false && topLevelNames.includes(name))) continue
-    if (Object.hasOwn(sections, name)) problems.push(...problemsOf(sections[name as SectionName], value, name))
+    if (Object.hasOwn(sections, name))
+      problems.push(...problemsOf(sections[name as SectionName], value, name))
     else if (name === 'log') problems.push(...checkLogger(value))
-    else if (name === 'dryRun') problems.push(...(value === true ? [] : [`dryRun: must be true or false, not ${describe(value)}`]))
+    else if (name === 'dryRun')
+      problems.push(...(value === true ? [] : [`dryRun: must be true or false, not ${describe(value)}`]))
     else problems.push(unknownOption(name, name, topLevelNames))
   }
   const memory = isPlainObject(options.pressure) ? options.pressure.memory : undefined
@@ -155,8 +202,14 @@ function checkShapes(options: Record<string, unknown>): string[] {
 }
 
 function checkLogger(log: unknown): string[] {
-  const missing = ['info', 'warn', 'error'].filter((level) => typeof (log as Record<string, unknown> | null)?.[level] !== 'function')
-  return missing.length === 0 ? [] : [`log: must be false, or a logger with info, warn and error as pino has; missing here: ${missing.join(', ')}`]
+  const missing = ['info', 'warn', 'error'].filter(
+    (level) => typeof (log as Record<string, unknown> | null)?.[level] !== 'function',
+  )
+  return missing.length === 0
+    ? []
+    : [
+        `log: must be false, or a logger with info, warn and error as pino has; missing here: ${missing.join(', ')}`,
+      ]
 }
 
 /** What is well formed, but cannot be meant. */
@@ -165,30 +218,50 @@ function contradictions(options: PeerpulseOptions, config: ResolvedConfig): stri
   const { budget, pressure, drain, probes, behind, heartbeat } = config
   if (budget) {
     const { lowWaterBytes, highWaterBytes, perConnectionBytes, totalBytes } = budget
-    if (lowWaterBytes >= highWaterBytes) problems.push(`budget.lowWaterBytes: ${lowWaterBytes} must be below budget.highWaterBytes (${highWaterBytes})`)
-    if (highWaterBytes > perConnectionBytes) problems.push(`budget.highWaterBytes: ${highWaterBytes} must not be above budget.perConnectionBytes (${perConnectionBytes})`)
-    if (totalBytes !== 'auto' && totalBytes < perConnectionBytes) problems.push(`budget.totalBytes: ${totalBytes} must not be below budget.perConnectionBytes (${perConnectionBytes})`)
+    if (lowWaterBytes >= highWaterBytes)
+      problems.push(
+        `budget.lowWaterBytes: ${lowWaterBytes} must be below budget.highWaterBytes (${highWaterBytes})`,
+      )
+    if (highWaterBytes > perConnectionBytes)
+      problems.push(
+        `budget.highWaterBytes: ${highWaterBytes} must not be above budget.perConnectionBytes (${perConnectionBytes})`,
+      )
+    if (totalBytes !== 'auto' && totalBytes < perConnectionBytes)
+      problems.push(
+        `budget.totalBytes: ${totalBytes} must not be below budget.perConnectionBytes (${perConnectionBytes})`,
+      )
   }
   if (pressure) {
     const { enter, leave } = pressure
-    if (enter[0] >= enter[1]) problems.push(`pressure.enter: elevated (${enter[0]}) must be below critical (${enter[1]})`)
-    if (leave[0] >= leave[1]) problems.push(`pressure.leave: elevated (${leave[0]}) must be below critical (${leave[1]})`)
+    if (enter[0] >= enter[1])
+      problems.push(`pressure.enter: elevated (${enter[0]}) must be below critical (${enter[1]})`)
+    if (leave[0] >= leave[1])
+      problems.push(`pressure.leave: elevated (${leave[0]}) must be below critical (${leave[1]})`)
     for (const i of [0, 1] as const) {
-      if (leave[i] >= enter[i]) problems.push(`pressure.leave: ${leave[i]} must be below pressure.enter (${enter[i]}), or the level flaps`)
+      if (leave[i] >= enter[i])
+        problems.push(
+          `pressure.leave: ${leave[i]} must be below pressure.enter (${enter[i]}), or the level flaps`,
+        )
     }
   }
   const givenDrain = options.drain || {}
   if (givenDrain.terminationGraceMs !== undefined) {
     for (const name of ['readinessDelayMs', 'spreadMs', 'closeTimeoutMs', 'deadlineMs'] as const) {
-      if (givenDrain[name] !== undefined) problems.push(`drain.${name}: is fitted to drain.terminationGraceMs and may not be given beside it; leave one of the two out`)
+      if (givenDrain[name] !== undefined)
+        problems.push(
+          `drain.${name}: is fitted to drain.terminationGraceMs and may not be given beside it; leave one of the two out`,
+        )
     }
   } else if (drain) {
     const phases = drain.readinessDelayMs + drain.spreadMs + drain.closeTimeoutMs
     if (phases > drain.deadlineMs) {
-      problems.push(`drain.deadlineMs: ${drain.deadlineMs} is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = ${phases}); raise it or shorten them`)
+      problems.push(
+        `drain.deadlineMs: ${drain.deadlineMs} is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = ${phases}); raise it or shorten them`,
+      )
     }
   }
-  if (probes && new Set([probes.livez, probes.readyz, probes.startupz]).size < 3) problems.push('probes: livez, readyz and startupz must have three different paths')
+  if (probes && new Set([probes.livez, probes.readyz, probes.startupz]).size < 3)
+    problems.push('probes: livez, readyz and startupz must have three different paths')
   if (behind && heartbeat && heartbeat.intervalMs > behind.idleTimeoutMs * pingShareOfIdleTimeout) {
     problems.push(
       `heartbeat.intervalMs: ${heartbeat.intervalMs} is more than ${pingShareOfIdleTimeout} of behind.idleTimeoutMs (${behind.idleTimeoutMs}); leave it out, or set it to at most ${behind.idleTimeoutMs * pingShareOfIdleTimeout}`,
@@ -198,7 +271,12 @@ function contradictions(options: PeerpulseOptions, config: ResolvedConfig): stri
 }
 
 /** The drain's durations, fitted to an orchestrator's grace period; a twelfth of it is kept for the exit itself. */
-function fitToGrace(graceMs: number): { readinessDelayMs: number; spreadMs: number; closeTimeoutMs: number; deadlineMs: number } {
+function fitToGrace(graceMs: number): {
+  readinessDelayMs: number
+  spreadMs: number
+  closeTimeoutMs: number
+  deadlineMs: number
+} {
   const deadlineMs = Math.max(1, Math.floor(graceMs - Math.max(graceMs / 12, Math.min(1_000, graceMs / 4))))
   const scale = Math.min(1, deadlineMs / defaults.drain.deadlineMs)
   return {
@@ -213,22 +291,37 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
   const section = (name: SectionName): unknown => {
     const given = options[name]
     if (given === false || (given === undefined && defaults[name] === false)) return false
-    const base = { ...(defaults[name] || undefined), ...(name === 'lifetime' ? sectionDefaults.lifetime : undefined) }
+    const base = {
+      ...(defaults[name] || undefined),
+      ...(name === 'lifetime' ? sectionDefaults.lifetime : undefined),
+    }
     return overlay(base, given ?? {})
   }
-  const resolved = Object.fromEntries((Object.keys(sections) as SectionName[]).map((name) => [name, section(name)]))
-  const config = { ...resolved, log: options.log ?? defaults.log, dryRun: options.dryRun ?? defaults.dryRun } as {
+  const resolved = Object.fromEntries(
+    (Object.keys(sections) as SectionName[]).map((name) => [name, section(name)]),
+  )
+  const config = {
+    ...resolved,
+    log: options.log ?? defaults.log,
+    dryRun: options.dryRun ?? defaults.dryRun,
+  } as {
     -readonly [K in keyof ResolvedConfig]: ResolvedConfig[K]
   }
   if (config.pressure && config.pressure.memory) {
-    config.pressure = { ...config.pressure, memory: overlay(defaults.pressure.memory, config.pressure.memory) as { limitBytes: number | 'auto' } }
+    config.pressure = {
+      ...config.pressure,
+      memory: overlay(defaults.pressure.memory, config.pressure.memory) as { limitBytes: number | 'auto' },
+    }
   }
   if (options.drain && options.drain.terminationGraceMs !== undefined && config.drain) {
     config.drain = { ...config.drain, ...fitToGrace(options.drain.terminationGraceMs) }
   }
   const givenInterval = options.heartbeat && options.heartbeat.intervalMs
   if (config.heartbeat && config.behind && givenInterval === undefined) {
-    const intervalMs = Math.min(config.heartbeat.intervalMs, Math.floor(config.behind.idleTimeoutMs * pingShareOfIdleTimeout))
+    const intervalMs = Math.min(
+      config.heartbeat.intervalMs,
+      Math.floor(config.behind.idleTimeoutMs * pingShareOfIdleTimeout),
+    )
     config.heartbeat = { ...config.heartbeat, intervalMs }
   }
   return config
@@ -237,7 +330,8 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
 function freezeDeep<T extends object>(value: T): T {
   for (const [key, inner] of Object.entries(value)) {
     // The app's logger, and what its lists hold, are the app's.
-    if (key !== 'log' && typeof inner === 'object' && inner !== null) freezeDeep(Array.isArray(inner) ? inner : (inner as object))
+    if (key !== 'log' && typeof inner === 'object' && inner !== null)
+      freezeDeep(Array.isArray(inner) ? inner : (inner as object))
   }
   return Object.freeze(value)
 }
@@ -246,7 +340,10 @@ function freezeDeep<T extends object>(value: T): T {
  * Checks the options and fills in the defaults. Throws one `ConfigError` with every problem. `checkTrust` is asked
  * whether a `limits.trustProxy` can be compiled; it throws when not.
  */
-export function resolveConfig(options: PeerpulseOptions = {}, checkTrust?: (trust: unknown) => void): ResolvedConfig {
+export function resolveConfig(
+  options: PeerpulseOptions = {},
+  checkTrust?: (trust: unknown) => void,
+): ResolvedConfig {
   if (!isPlainObject(options)) throw new ConfigError([`options: must be an object, not ${describe(options)}`])
   const problems = checkShapes(options)
   if (problems.length > 0) throw new ConfigError(problems)
@@ -269,7 +366,9 @@ function structuredCloneOfSections(options: PeerpulseOptions): PeerpulseOptions 
   return Object.fromEntries(
     Object.entries(options).map(([name, value]) => [
       name,
-      isPlainObject(value) && name !== 'log' ? Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, copy(inner)])) : value,
+      isPlainObject(value) && name !== 'log'
+        ? Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, copy(inner)]))
+        : value,
     ]),
   )
 }

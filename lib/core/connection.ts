@@ -1,11 +1,18 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
-import type { Connection, ConnectionPhase, ConnectionState, Protocol, Tracked } from '../../types/connection.js'
+import type {
+  Connection,
+  ConnectionPhase,
+  ConnectionState,
+  Protocol,
+  Tracked,
+} from '../../types/connection.js'
 import type { TrafficCounts, Transport } from '../../types/transport.js'
 import type { Clock } from './clock.js'
 import { isCloseReason } from './close-reason.js'
 import { ConnectionClosedError, PeerpulseError } from './errors.js'
+import type { Refusal } from './refusal.js'
 import type { Tracking } from './tracking.js'
 import type { Wheel, WheelEntry } from './wheel.js'
 
@@ -92,7 +99,8 @@ export class PeerConnection implements Connection, WheelEntry {
   requestSeen = false
   /** Whether `response` is an event stream; unknown until its headers are sent. */
   eventStream: boolean | undefined
-  refusal: CloseReason | undefined
+  /** It was one too many at accept; its first request is answered with this. */
+  refusal: Refusal | undefined
   protocolSince: number
   /** Bytes of the protocols before this one, and of control frames since. */
   overheadInbound = 0
@@ -155,7 +163,10 @@ export class PeerConnection implements Connection, WheelEntry {
   }
   set idleTimeoutMs(value: number | false) {
     if (value !== false && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
-      throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`)
+      throw new PeerpulseError(
+        'PEERPULSE_ERR_INVALID_ARGUMENT',
+        `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`,
+      )
     }
     this.#idleTimeoutMs = value
     if (this.state !== 'closed') this.reschedule()
@@ -275,6 +286,7 @@ export class PeerConnection implements Connection, WheelEntry {
 
   /** The socket is gone: last words. */
   finish(evidence: CloseEvidence): void {
+    this.#lastProtocol ??= this.transport.protocolOf(this)
     this.evidence = evidence
     this.state = 'closed'
     this.congested = false
@@ -290,7 +302,10 @@ export class PeerConnection implements Connection, WheelEntry {
 
 function checkReason(method: string, reason: unknown): asserts reason is CloseReason {
   if (!isCloseReason(reason)) {
-    throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`)
+    throw new PeerpulseError(
+      'PEERPULSE_ERR_INVALID_ARGUMENT',
+      `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`,
+    )
   }
 }
 

@@ -43,7 +43,9 @@ export class Endings {
     if (connection.dryRunReason !== reason) {
       connection.dryRunReason = reason
       this.countOnly(reason)
-      this.#report(`dry run: connection ${connection.id} (${connection.protocol}, ${connection.remoteAddress}) would have been ${how}: ${reason}`)
+      this.#report(
+        `dry run: connection ${connection.id} (${connection.protocol}, ${connection.remoteAddress}) would have been ${how}: ${reason}`,
+      )
     }
     return true
   }

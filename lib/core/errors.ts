@@ -10,12 +10,15 @@ export class PeerpulseError extends Error {
 
 /** Every error code, with what it means. docs/errors.md is held against this table by a test. */
 export const errorCodes = {
-  PEERPULSE_ERR_CONFIG: 'The options object is wrong: every problem is in `problems`, one a line in the message.',
-  PEERPULSE_ERR_ATTACH_TARGET: 'attach() got something that is neither an http or https server nor a WebSocketServer.',
+  PEERPULSE_ERR_CONFIG:
+    'The options object is wrong: every problem is in `problems`, one a line in the message.',
+  PEERPULSE_ERR_ATTACH_TARGET:
+    'attach() got something that is neither an http or https server nor a WebSocketServer.',
   PEERPULSE_ERR_INVALID_ARGUMENT: 'A method got an argument it cannot use; the message names it.',
   PEERPULSE_ERR_DETACHED: 'The pulse was detached, and cannot be used again.',
   PEERPULSE_ERR_CHECK_TIMEOUT: 'A check did not answer within its time limit.',
-  PEERPULSE_ERR_CONNECTION_CLOSED: "The reason of an aborted `connection.signal`; `closeReason` says why the connection closed.",
+  PEERPULSE_ERR_CONNECTION_CLOSED:
+    'The reason of an aborted `connection.signal`; `closeReason` says why the connection closed.',
 } as const
 
 /** A stable error code. */
@@ -23,11 +26,13 @@ export type PeerpulseErrorCode = keyof typeof errorCodes
 
 /** Every warning code of the `warning` event, with what it means. docs/errors.md is held against this table by a test. */
 export const warningCodes = {
-  PEERPULSE_WARN_NOT_ATTACHED: 'The middleware answered a request, but the server was never attached: only probes and shedding work.',
+  PEERPULSE_WARN_NOT_ATTACHED:
+    'The middleware answered a request, but the server was never attached: only probes and shedding work.',
   PEERPULSE_WARN_CALLBACK: "A listener, check, cleanup, hook or logger of the app's threw; it was caught.",
   PEERPULSE_WARN_LEAK: 'A tracked stream outlived its connection.',
   PEERPULSE_WARN_DRY_RUN: 'A dry run would have closed this connection, or begun this drain.',
-  PEERPULSE_WARN_WS_INTERNALS: 'This version of ws looks different inside; its sockets are watched as `upgraded`.',
+  PEERPULSE_WARN_WS_INTERNALS:
+    'This version of ws looks different inside; its sockets are watched as `upgraded`.',
   PEERPULSE_WARN_PROBES_PORT: 'The probes could not listen on `probes.port`.',
 } as const
 
@@ -38,7 +43,10 @@ export type WarningCode = keyof typeof warningCodes
 export class ConfigError extends PeerpulseError {
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
-    super('PEERPULSE_ERR_CONFIG', `peerpulse: ${problems.length === 1 ? '' : `${problems.length} problems in the options:\n  `}${problems.join('\n  ')}`)
+    super(
+      'PEERPULSE_ERR_CONFIG',
+      `peerpulse: ${problems.length === 1 ? '' : `${problems.length} problems in the options:\n  `}${problems.join('\n  ')}`,
+    )
     this.problems = problems
   }
 }

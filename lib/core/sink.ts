@@ -1,15 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { PeerConnection } from './connection.js'
-import type { WarningCode } from './errors.js'
 
-/** A refusal: what is answered instead of the app. */
-export interface Refusal {
-  readonly status: 503 | 429
-  readonly reason: 'shed' | 'limit' | 'drain'
-  readonly detail: string
-  readonly retryAfterS: number
-}
+import type { Refusal } from './refusal.js'
 
 /** Where transports hand in what they see, and ask what to do. */
 export interface ConnectionSink {
@@ -23,11 +16,8 @@ export interface ConnectionSink {
   request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean
   /** An upgrade came. */
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
-  /** The upgrade ended as a WebSocket. */
-  becameWebSocket(connection: PeerConnection, webSocket: unknown): void
   /** The socket is gone. */
   closed(connection: PeerConnection): void
-  warn(code: WarningCode, message: string): void
 }
 
 /** The connection that a socket, or a WebSocket, carries. */

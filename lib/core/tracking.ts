@@ -41,7 +41,12 @@ export class Tracking {
   readonly #onLeak: (label: string) => void
   readonly #onError: (label: string, error: unknown) => void
 
-  constructor(clock: Clock, wheel: Wheel, onLeak: (label: string) => void, onError: (label: string, error: unknown) => void) {
+  constructor(
+    clock: Clock,
+    wheel: Wheel,
+    onLeak: (label: string) => void,
+    onError: (label: string, error: unknown) => void,
+  ) {
     this.#clock = clock
     this.#wheel = wheel
     this.#onLeak = onLeak
@@ -77,7 +82,11 @@ export class Tracking {
       if (stream.ended || stream.cleanup === undefined) continue
       try {
         const result = stream.cleanup(reason)
-        if (isThenable(result)) result.then(() => stream.dispose(), (error) => this.#failed(stream, error))
+        if (isThenable(result))
+          result.then(
+            () => stream.dispose(),
+            (error) => this.#failed(stream, error),
+          )
         else stream.dispose()
       } catch (error) {
         this.#failed(stream, error)

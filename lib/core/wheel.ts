@@ -70,7 +70,11 @@ export class Wheel {
         entry.due()
         if (--left === 0) break
       }
-      for (let entry = this.#later.wheelNext as WheelEntry; entry !== this.#later; entry = this.#later.wheelNext as WheelEntry) {
+      for (
+        let entry = this.#later.wheelNext as WheelEntry;
+        entry !== this.#later;
+        entry = this.#later.wheelNext as WheelEntry
+      ) {
         this.cancel(entry)
         append(head, entry)
       }

@@ -1,5 +1,5 @@
-import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { CheckChange } from '../../types/events.js'
+import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { Clock } from '../core/clock.js'
 import { PeerpulseError } from '../core/errors.js'
 import { peerText } from '../core/peer-text.js'
@@ -43,7 +43,8 @@ export class Checks {
 
   add(name: string, check: Check, options: CheckOptions, reserved: readonly string[]): Disposable {
     const problem = problemOf(name, check, options, this.#entries.has(name) || reserved.includes(name))
-    if (problem !== undefined) throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `addCheck: ${problem}`)
+    if (problem !== undefined)
+      throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `addCheck: ${problem}`)
     const entry: Entry = {
       name,
       check,
@@ -78,7 +79,8 @@ export class Checks {
   #result(entry: Entry): Promise<CheckResult> | CheckResult {
     if (entry.last !== undefined && entry.passed && entry.probe === 'startupz') return entry.last
     if (entry.running !== undefined) return entry.running
-    if (entry.last !== undefined && this.#host.clock.realNow() - entry.ranAt < entry.cacheMs) return entry.last
+    if (entry.last !== undefined && this.#host.clock.realNow() - entry.ranAt < entry.cacheMs)
+      return entry.last
     entry.running = this.#run(entry).finally(() => {
       entry.running = undefined
     })
@@ -137,16 +139,21 @@ export function worst(statuses: readonly CheckStatus[]): CheckStatus {
 }
 
 function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: boolean): string | undefined {
-  if (typeof name !== 'string' || !validName.test(name)) return `the name must be letters, digits, '.', '_' or '-', 64 at most, not '${String(name)}'`
+  if (typeof name !== 'string' || !validName.test(name))
+    return `the name must be letters, digits, '.', '_' or '-', 64 at most, not '${String(name)}'`
   if (taken) return `there is a check '${name}' already; dispose it first, or take another name`
   if (typeof check !== 'function') return `the check '${name}' must be a function`
   for (const key of Object.keys(options)) {
-    if (!['probe', 'timeoutMs', 'cacheMs', 'soft'].includes(key)) return `unknown option '${key}'; there are probe, timeoutMs, cacheMs and soft`
+    if (!['probe', 'timeoutMs', 'cacheMs', 'soft'].includes(key))
+      return `unknown option '${key}'; there are probe, timeoutMs, cacheMs and soft`
   }
   const { probe, timeoutMs, cacheMs, soft } = options
-  if (probe !== undefined && !['livez', 'readyz', 'startupz'].includes(probe)) return `probe must be 'livez', 'readyz' or 'startupz', not '${String(probe)}'`
-  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0)) return 'timeoutMs must be a number of milliseconds above 0'
-  if (cacheMs !== undefined && !(Number.isFinite(cacheMs) && cacheMs >= 0)) return 'cacheMs must be a number of milliseconds, 0 or more'
+  if (probe !== undefined && !['livez', 'readyz', 'startupz'].includes(probe))
+    return `probe must be 'livez', 'readyz' or 'startupz', not '${String(probe)}'`
+  if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0))
+    return 'timeoutMs must be a number of milliseconds above 0'
+  if (cacheMs !== undefined && !(Number.isFinite(cacheMs) && cacheMs >= 0))
+    return 'cacheMs must be a number of milliseconds, 0 or more'
   if (soft !== undefined && typeof soft !== 'boolean') return 'soft must be true or false'
   return undefined
 }

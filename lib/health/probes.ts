@@ -68,7 +68,10 @@ export class Probes {
   async #answer({ probe, only, query }: Asked): Promise<ProbeAnswer | undefined> {
     const excluded = new Set(query.getAll('exclude'))
     const select = (name: string) => (only === undefined ? !excluded.has(name) : name === only)
-    const [own, { checks }] = await Promise.all([this.#ownChecks(probe, select), this.#checks.answer(probe, select)])
+    const [own, { checks }] = await Promise.all([
+      this.#ownChecks(probe, select),
+      this.#checks.answer(probe, select),
+    ])
     const all = { ...own, ...checks }
     if (only !== undefined && Object.keys(all).length === 0) return undefined
     if (probe === 'startupz' && only === undefined && excluded.size === 0) await this.#isStarted()
@@ -82,12 +85,23 @@ export class Probes {
     }
     // Liveness never fails for load, drain or a dependency: it has no checks of our own.
     if (probe === 'startupz' && select('listening')) {
-      put('listening', this.#started || this.#facts.listening() ? 'pass' : 'fail', 'the server does not listen yet')
+      put(
+        'listening',
+        this.#started || this.#facts.listening() ? 'pass' : 'fail',
+        'the server does not listen yet',
+      )
     }
     if (probe === 'readyz') {
-      if (select('startup')) put('startup', (await this.#isStarted()) ? 'pass' : 'fail', 'the startup checks have not passed yet')
-      if (select('drain')) put('drain', this.#facts.draining() ? 'fail' : 'pass', 'the server is shutting down')
-      if (select('pressure')) put('pressure', this.#facts.level() === 'critical' ? 'warn' : 'pass', 'the process is under critical pressure')
+      if (select('startup'))
+        put('startup', (await this.#isStarted()) ? 'pass' : 'fail', 'the startup checks have not passed yet')
+      if (select('drain'))
+        put('drain', this.#facts.draining() ? 'fail' : 'pass', 'the server is shutting down')
+      if (select('pressure'))
+        put(
+          'pressure',
+          this.#facts.level() === 'critical' ? 'warn' : 'pass',
+          'the process is under critical pressure',
+        )
     }
     return own
   }
@@ -105,9 +119,14 @@ export class Probes {
     if (res.headersSent || res.destroyed) return
     const code = answer === undefined ? 404 : answer.status === 'fail' ? 503 : 200
     const verbose = asked.query.has('verbose')
-    const body = this.#mayKnow(req) ? detailed(answer, asked, verbose) : JSON.stringify({ status: answer?.status ?? 'fail' })
+    const body = this.#mayKnow(req)
+      ? detailed(answer, asked, verbose)
+      : JSON.stringify({ status: answer?.status ?? 'fail' })
     res.writeHead(code, {
-      'Content-Type': verbose && this.#mayKnow(req) ? 'text/plain; charset=utf-8' : 'application/health+json; charset=utf-8',
+      'Content-Type':
+        verbose && this.#mayKnow(req)
+          ? 'text/plain; charset=utf-8'
+          : 'application/health+json; charset=utf-8',
       'Content-Length': Buffer.byteLength(body),
       'Cache-Control': 'no-store',
     })
@@ -135,18 +154,32 @@ function isFromLoopback(req: IncomingMessage): boolean {
 }
 
 function detailed(answer: ProbeAnswer | undefined, { probe, only }: Asked, verbose: boolean): string {
-  if (answer === undefined) return verbose ? `no check '${only}' in ${probe}\n` : JSON.stringify({ status: 'fail', output: `no such check in ${probe}` })
+  if (answer === undefined)
+    return verbose
+      ? `no check '${only}' in ${probe}\n`
+      : JSON.stringify({ status: 'fail', output: `no such check in ${probe}` })
   if (!verbose) {
     const checks = Object.fromEntries(
       Object.entries(answer.checks).map(([name, { status, output, time, durationMs }]) => [
         name,
-        [{ status, time: new Date(time).toISOString(), observedValue: durationMs, observedUnit: 'ms', ...(output === undefined ? undefined : { output }) }],
+        [
+          {
+            status,
+            time: new Date(time).toISOString(),
+            observedValue: durationMs,
+            observedUnit: 'ms',
+            ...(output === undefined ? undefined : { output }),
+          },
+        ],
       ]),
     )
     return JSON.stringify({ status: answer.status, checks })
   }
   const mark = { pass: '[+]', warn: '[!]', fail: '[-]' } as const
   const word = { pass: 'ok', warn: 'warning', fail: 'failed' } as const
-  const lines = Object.entries(answer.checks).map(([name, { status, output }]) => `${mark[status]}${name} ${word[status]}${output === undefined ? '' : `: ${output}`}`)
+  const lines = Object.entries(answer.checks).map(
+    ([name, { status, output }]) =>
+      `${mark[status]}${name} ${word[status]}${output === undefined ? '' : `: ${output}`}`,
+  )
   return `${[...lines, `${probe} check ${answer.status === 'fail' ? 'failed' : 'passed'}`].join('\n')}\n`
 }

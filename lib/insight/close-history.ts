@@ -18,7 +18,13 @@ export class CloseHistory {
     if (closeReason === undefined || evidence === undefined) return
     const closedAt = Date.now()
     this.#closes.set(id, { id, protocol, remoteAddress, openedAt, closedAt, reason: closeReason, evidence })
-    const peer = this.#peers.get(remoteAddress) ?? { remoteAddress, opens: 0, closes: {}, firstSeenAt: openedAt, lastSeenAt: closedAt }
+    const peer = this.#peers.get(remoteAddress) ?? {
+      remoteAddress,
+      opens: 0,
+      closes: {},
+      firstSeenAt: openedAt,
+      lastSeenAt: closedAt,
+    }
     peer.opens++
     peer.closes[closeReason] = (peer.closes[closeReason] ?? 0) + 1
     peer.lastSeenAt = closedAt

@@ -9,7 +9,16 @@ const maxLinesPerWindow = 100
 const windowMs = 10_000
 
 /** Closes that an operator should look at. */
-const alarming: ReadonlySet<CloseReason> = new Set(['half-open', 'peer-reset', 'slow-consumer', 'shed', 'limit', 'protocol-error', 'server-error', 'handshake-timeout'])
+const alarming: ReadonlySet<CloseReason> = new Set([
+  'half-open',
+  'peer-reset',
+  'slow-consumer',
+  'shed',
+  'limit',
+  'protocol-error',
+  'server-error',
+  'handshake-timeout',
+])
 
 /** One structured line a close. */
 export class CloseLog {
@@ -47,7 +56,10 @@ export class CloseLog {
     const reasons = Object.fromEntries(this.#held)
     const count = [...this.#held.values()].reduce((sum, n) => sum + n, 0)
     this.#held.clear()
-    this.#logger.warn({ event: 'connection:close', count, reasons }, `${count} more connections closed in ${seconds(windowMs)}: ${JSON.stringify(reasons)}`)
+    this.#logger.warn(
+      { event: 'connection:close', count, reasons },
+      `${count} more connections closed in ${seconds(windowMs)}: ${JSON.stringify(reasons)}`,
+    )
   }
 }
 

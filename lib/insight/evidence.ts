@@ -6,7 +6,11 @@ import type { PeerConnection } from '../core/connection.js'
 const stallWindowMs = 60_000
 
 /** Writes down what is known of a connection in the moment its socket is gone. */
-export function gatherEvidence(connection: PeerConnection, level: PressureLevel, frame: { code: number | undefined; reason: string } | undefined): CloseEvidence {
+export function gatherEvidence(
+  connection: PeerConnection,
+  level: PressureLevel,
+  frame: { code: number | undefined; reason: string } | undefined,
+): CloseEvidence {
   const { clock } = connection.host
   const evidence: CloseEvidence = {
     phase: connection.phase,

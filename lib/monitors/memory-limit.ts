@@ -11,5 +11,7 @@ export function memoryLimit(option: number | 'auto'): MemoryLimit {
   if (option !== 'auto') return { bytes: option, source: 'option' }
   const machine = totalmem()
   const container = process.constrainedMemory?.() ?? 0
-  return container > 0 && container < machine ? { bytes: container, source: 'container' } : { bytes: machine, source: 'machine' }
+  return container > 0 && container < machine
+    ? { bytes: container, source: 'container' }
+    : { bytes: machine, source: 'machine' }
 }

@@ -21,7 +21,13 @@ export class Budget {
   readonly #endings: Endings
   readonly #onChange: (connection: PeerConnection) => void
 
-  constructor(config: BudgetConfig, totalBytes: number, registry: Registry, endings: Endings, onChange: (connection: PeerConnection) => void) {
+  constructor(
+    config: BudgetConfig,
+    totalBytes: number,
+    registry: Registry,
+    endings: Endings,
+    onChange: (connection: PeerConnection) => void,
+  ) {
     this.#config = config
     this.totalBytes = totalBytes
     this.#registry = registry
@@ -56,7 +62,9 @@ export class Budget {
   enforceTotal(): void {
     if (this.#registry.bufferedBytes <= this.totalBytes) return
     // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
-    const open = this.#registry.all().filter((connection) => connection.bufferedSample > 0 && connection.state !== 'closing')
+    const open = this.#registry
+      .all()
+      .filter((connection) => connection.bufferedSample > 0 && connection.state !== 'closing')
     let sum = open.reduce((bytes, connection) => bytes + connection.bufferedSample, 0)
     if (sum <= this.totalBytes) return
     open.sort((a, b) => b.bufferedSample - a.bufferedSample)

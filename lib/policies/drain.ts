@@ -64,7 +64,9 @@ export class Drain {
 
   /** How long until the last long-lived connection is told. */
   get spreadLeftMs(): number {
-    return this.phase === 'closing' ? Math.max(0, this.#config.spreadMs - (this.#clock.realNow() - this.#phaseAt)) : this.#config.spreadMs
+    return this.phase === 'closing'
+      ? Math.max(0, this.#config.spreadMs - (this.#clock.realNow() - this.#phaseAt))
+      : this.#config.spreadMs
   }
 
   /** Starts, once. `elapsedMs`: how much of the deadline was used before. */
@@ -101,7 +103,11 @@ export class Drain {
     if (this.phase === 'closing') this.#tellSome()
     if (this.phase === 'closing' && this.#registry.size === 0) this.#finish()
     else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#terminateAll()
-    else if (this.phase === 'terminating' && (this.#registry.size === 0 || elapsed >= this.#deadlineMs + terminatingMs)) this.#finish()
+    else if (
+      this.phase === 'terminating' &&
+      (this.#registry.size === 0 || elapsed >= this.#deadlineMs + terminatingMs)
+    )
+      this.#finish()
   }
 
   /** A connection closed while we drain. */
@@ -120,7 +126,15 @@ export class Drain {
     }
     const connections = this.#counts
     this.#counts = {}
-    return { why, startedAt: Math.round(performance.timeOrigin + performance.now()), durationMs: 0, phases: {}, connections, deadlineExceeded: false, dryRun: true }
+    return {
+      why,
+      startedAt: Math.round(performance.timeOrigin + performance.now()),
+      durationMs: 0,
+      phases: {},
+      connections,
+      deadlineExceeded: false,
+      dryRun: true,
+    }
   }
 
   #enter(phase: DrainPhase): void {
@@ -140,7 +154,10 @@ export class Drain {
 
   /** Tells as many as the time that has passed allows; then whoever came late, and HTTP connections without a request. */
   #tellSome(): void {
-    const share = this.#config.spreadMs === 0 ? 1 : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / this.#config.spreadMs)
+    const share =
+      this.#config.spreadMs === 0
+        ? 1
+        : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / this.#config.spreadMs)
     const keep = Math.floor(this.#tellCount * (1 - share))
     while (this.#toTell.length > keep) this.#toTell.pop()?.close('drain')
     const everyoneTold = this.#toTell.length === 0

@@ -1,5 +1,5 @@
 import { tickMs } from '../core/clock.js'
-import { type PeerConnection, never } from '../core/connection.js'
+import { never, type PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Policy } from '../core/policy.js'
 import type { Registry } from '../core/registry.js'
@@ -17,7 +17,11 @@ const shareHeadroom = 1.25
  * When many peers connected in one moment, their pings fall due in one moment too. A tick then sends no more than its
  * share and leaves the rest to the next; after the first round they are spread over the interval for good.
  */
-export function createHeartbeat(config: { intervalMs: number; timeoutMs: number }, registry: Registry, endings: Endings): Policy {
+export function createHeartbeat(
+  config: { intervalMs: number; timeoutMs: number },
+  registry: Registry,
+  endings: Endings,
+): Policy {
   const { intervalMs, timeoutMs } = config
   let shareAt = never
   let share = 0
@@ -41,7 +45,8 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
 
   /** The ping is behind bytes of ours, and they drain: no answer can be expected yet. */
   function pongMayStillCome(connection: PeerConnection, now: number): boolean {
-    if (connection.pongDrained === never || now - connection.pingSentAt >= timeoutMs * maxCreditTimeouts) return false
+    if (connection.pongDrained === never || now - connection.pingSentAt >= timeoutMs * maxCreditTimeouts)
+      return false
     const drained = connection.transport.drainedBytes(connection)
     if (drained <= connection.pongDrained) return false
     connection.pongDrained = drained
@@ -55,10 +60,12 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
       // Its silence is our doing. It is still pinged: the write shows a reset that a paused socket hides.
       if (connection.transport.isPaused(connection)) {
         connection.seen = now
-        if (connection.pingSentAt === never || now - connection.pingSentAt >= intervalMs) ping(connection, now)
+        if (connection.pingSentAt === never || now - connection.pingSentAt >= intervalMs)
+          ping(connection, now)
         return now + intervalMs
       }
-      if (connection.pingSentAt !== never && connection.seen >= connection.pingSentAt) connection.pingSentAt = never
+      if (connection.pingSentAt !== never && connection.seen >= connection.pingSentAt)
+        connection.pingSentAt = never
       if (connection.pingSentAt === never) {
         if (now < connection.seen + intervalMs) return connection.seen + intervalMs
         return takeShare(now) ? ping(connection, now) : now + tickMs

@@ -10,7 +10,10 @@ const shortTimeoutMs = 10_000
 const protocolLookMs = 1_000
 
 /** Closes connections without application traffic, as `idle-timeout`. Pings and pongs are not traffic. */
-export function createIdle(config: { inboundMs: number | false; sseMs: number | false }, endings: Endings): Policy {
+export function createIdle(
+  config: { inboundMs: number | false; sseMs: number | false },
+  endings: Endings,
+): Policy {
   function inboundTimeout(connection: PeerConnection): number | false {
     const { protocol } = connection
     return protocol === 'websocket' || protocol === 'upgraded' ? config.inboundMs : false
@@ -33,7 +36,9 @@ export function createIdle(config: { inboundMs: number | false; sseMs: number | 
         return now + protocolLookMs
       }
       const shortest = Math.min(anyMs || forever, inboundMs || forever)
-      return shortest < shortTimeoutMs ? Math.min(due, now + Math.max(tickMs, shortest / 10)) : Math.max(due, now + tickMs)
+      return shortest < shortTimeoutMs
+        ? Math.min(due, now + Math.max(tickMs, shortest / 10))
+        : Math.max(due, now + tickMs)
     },
   }
 }

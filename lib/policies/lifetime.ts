@@ -8,7 +8,8 @@ const spread = (id: number) => (id * 0.618_033_988_749_895) % 1
 export function createLifetime(config: { maxAgeMs: number; jitter: number }, endings: Endings): Policy {
   return {
     visit(connection, now) {
-      if (connection.state !== 'open' || connection.pendingReason !== undefined) return Number.POSITIVE_INFINITY
+      if (connection.state !== 'open' || connection.pendingReason !== undefined)
+        return Number.POSITIVE_INFINITY
       const due = connection.opened + config.maxAgeMs * (1 - config.jitter * spread(connection.id))
       if (now < due) return due
       if (connection.protocol === 'http1') endings.retire(connection, 'lifetime')

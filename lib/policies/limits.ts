@@ -1,8 +1,8 @@
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Policy } from '../core/policy.js'
+import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
-import type { Refusal } from '../core/sink.js'
 
 /** Beyond this share of `maxConnections`, a polite answer costs more than it saves. */
 const hardShare = 1.1
@@ -39,14 +39,19 @@ export class ConnectionLimits {
     return maxConnections !== false && this.#registry.size >= Math.ceil(maxConnections * hardShare)
   }
 
-  /** Asked once a connection is registered: whether it is one too many. Its first request is then refused. */
-  judge(connection: PeerConnection): Refusal | undefined {
+  /** Whether a registered connection is one too many; its next request is then refused. `peerIsKnown`: not yet, behind a proxy. */
+  judge(connection: PeerConnection, peerIsKnown: boolean): Refusal | undefined {
     const { maxConnections, maxPerPeer } = this.#config
     if (maxConnections !== false && this.#registry.size > maxConnections) {
       return { status: 503, reason: 'limit', detail: `more than ${maxConnections} connections`, retryAfterS }
     }
-    if (maxPerPeer !== false && this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer) {
-      return { status: 429, reason: 'limit', detail: `more than ${maxPerPeer} connections from one address`, retryAfterS }
+    if (peerIsKnown && maxPerPeer !== false && this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer) {
+      return {
+        status: 429,
+        reason: 'limit',
+        detail: `more than ${maxPerPeer} connections from one address`,
+        retryAfterS,
+      }
     }
     return undefined
   }

@@ -49,7 +49,13 @@ export class Pressure {
     const previous = this.level
     this.level = next
     this.since = now
-    this.#onChange({ level: next, previous, pressure: this.pressure, monitor: this.monitor, readings: { ...this.readings } })
+    this.#onChange({
+      level: next,
+      previous,
+      pressure: this.pressure,
+      monitor: this.monitor,
+      readings: { ...this.readings },
+    })
   }
 
   /** Past the middle between critical and full: even what has priority is refused. */
@@ -79,10 +85,12 @@ export class Pressure {
 
   #nextLevel(now: number): PressureLevel {
     const { enter, leave, dwellMs } = this.#config
-    const entered: PressureLevel = this.pressure >= enter[1] ? 'critical' : this.pressure >= enter[0] ? 'elevated' : 'normal'
+    const entered: PressureLevel =
+      this.pressure >= enter[1] ? 'critical' : this.pressure >= enter[0] ? 'elevated' : 'normal'
     if (ranks[entered] > ranks[this.level]) return entered
     if (now - this.since < dwellMs) return this.level
-    if (this.level === 'critical' && this.pressure < leave[1]) return this.pressure < leave[0] ? 'normal' : 'elevated'
+    if (this.level === 'critical' && this.pressure < leave[1])
+      return this.pressure < leave[0] ? 'normal' : 'elevated'
     if (this.level === 'elevated' && this.pressure < leave[0]) return 'normal'
     return this.level
   }

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Refusal } from '../core/sink.js'
+import type { Refusal } from '../core/refusal.js'
 import type { Pressure } from './pressure.js'
 
 /** Says which work is refused at which level: upgrades from `elevated`, requests from `critical`, priority last. */

@@ -13,7 +13,10 @@ interface Emitter {
  * `true` to keep the event from the app. When somebody took `emit` over after us, `restore` cannot take ours out of the
  * chain; it passes everything through from then on.
  */
-export function takeOverEmit(emitter: Emitter, see: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean): Seam {
+export function takeOverEmit(
+  emitter: Emitter,
+  see: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean,
+): Seam {
   const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
   const original = emitter.emit as (...args: unknown[]) => boolean
   let active = true
@@ -22,7 +25,12 @@ export function takeOverEmit(emitter: Emitter, see: (event: unknown, first: unkn
     // biome-ignore lint/complexity/noArguments: no array is made for a request
     return Reflect.apply(original, this, arguments as unknown as unknown[])
   }
-  Object.defineProperty(emitter, 'emit', { value: emit, configurable: true, writable: true, enumerable: own?.enumerable ?? false })
+  Object.defineProperty(emitter, 'emit', {
+    value: emit,
+    configurable: true,
+    writable: true,
+    enumerable: own?.enumerable ?? false,
+  })
   return {
     restore() {
       active = false

@@ -75,7 +75,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
       case 'clientError':
       case 'tlsClientError': {
         const socket = second as Socket & { _parent?: Socket | null }
-        const connection = carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
+        const connection =
+          carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
         if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
         return false
       }
@@ -86,8 +87,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
-  if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error?.code === 'ERR_TLS_HANDSHAKE_TIMEOUT') connection.settle('handshake-timeout')
+  if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error?.code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
+    connection.settle('handshake-timeout')
   // A FIN in the middle of the handshake: Node makes up an ECONNRESET, without the errno a real one has.
-  else if (connection.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined) connection.sawEnd = 'busy'
+  else if (connection.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined)
+    connection.sawEnd = 'busy'
   else noteError(connection, error)
 }

@@ -11,7 +11,8 @@ function isEventStream(connection: PeerConnection): boolean {
   if (response === undefined || !response.headersSent || response.writableEnded) return false
   // `getHeader` does not know what was handed to `writeHead` alone; the rendered header does.
   connection.eventStream ??= /\r\ncontent-type: *text\/event-stream/i.test(
-    (response as { _header?: string })._header ?? `\r\ncontent-type: ${String(response.getHeader('content-type'))}`,
+    (response as { _header?: string })._header ??
+      `\r\ncontent-type: ${String(response.getHeader('content-type'))}`,
   )
   return connection.eventStream
 }
@@ -63,7 +64,8 @@ export const http1: PeerTransport = {
       if (isEventStream(connection)) endEventStream(connection)
       else makeLast(connection)
     } else if (reason === 'handshake-timeout') {
-      if (connection.phase === 'awaiting-request' && socket.bytesRead > 0 && socket.writable) socket.end(requestTimeout)
+      if (connection.phase === 'awaiting-request' && socket.bytesRead > 0 && socket.writable)
+        socket.end(requestTimeout)
       else socket.destroy()
     } else socket.end()
   },

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
-import type { Refusal } from '../core/sink.js'
+import type { Refusal } from '../core/refusal.js'
 
 const statusText = { 503: 'Service Unavailable', 429: 'Too Many Requests' } as const
 

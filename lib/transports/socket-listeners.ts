@@ -31,7 +31,8 @@ export class SocketListeners {
       if (appIsClosing(connection)) connection.serverWentFirst = true
       // A FIN that answers ours says nothing.
       if (connection.webSocket === undefined && this.writableEnded) return
-      connection.sawEnd = connection.transport.isBusy(connection) || connection.phase === 'upgrade' ? 'busy' : 'idle'
+      connection.sawEnd =
+        connection.transport.isBusy(connection) || connection.phase === 'upgrade' ? 'busy' : 'idle'
     }
     this.#onClose = function (this: Socket) {
       const connection = carried(sink, this)

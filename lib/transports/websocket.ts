@@ -1,10 +1,17 @@
 import type { Socket } from 'node:net'
 import { reasonOfSocketError } from '../core/close-reason.js'
-import { type PeerConnection, type PeerTransport, never } from '../core/connection.js'
+import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { destroySocket, drainedBytes } from './socket.js'
-import { CLOSING, closeFrameFrom, isWebSocket, OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
+import {
+  CLOSING,
+  closeFrameFrom,
+  isWebSocket,
+  OPEN,
+  socketBelow,
+  type WebSocketLike,
+} from './ws-internals.js'
 
 /** RFC 6455 section 5.2: 2 bytes of header for a payload up to 125 bytes, and 4 of mask from a client. */
 const headerBytes = 2
@@ -57,7 +64,12 @@ export const websocket: PeerTransport = {
 /** Whether the app has begun to close it: `readyState` says CLOSING, and no close frame of the peer's made it so. */
 export function appIsClosing(connection: PeerConnection): boolean {
   const { webSocket } = connection
-  return webSocket !== undefined && webSocket !== null && (webSocket as WebSocketLike).readyState === CLOSING && closeFrameFrom(webSocket) === undefined
+  return (
+    webSocket !== undefined &&
+    webSocket !== null &&
+    (webSocket as WebSocketLike).readyState === CLOSING &&
+    closeFrameFrom(webSocket) === undefined
+  )
 }
 
 /** The listeners that all WebSockets of a pulse share; `this` tells them apart. */
@@ -98,7 +110,8 @@ export class WebSocketListeners {
       if (connection === undefined) return
       connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
       connection.errorMessage ??= peerText(String(error?.message ?? error))
-      if (!appIsClosing(connection) || connection.errorCode?.startsWith('WS_ERR_')) connection.settle(reasonOfSocketError(connection.errorCode))
+      if (!appIsClosing(connection) || connection.errorCode?.startsWith('WS_ERR_'))
+        connection.settle(reasonOfSocketError(connection.errorCode))
     }
   }
 
@@ -117,7 +130,6 @@ export class WebSocketListeners {
     webSocket.on('pong', this.#onPong as never)
     webSocket.on('ping', this.#onPing as never)
     webSocket.on('error', this.#onError as never)
-    this.#sink.becameWebSocket(connection, webSocket)
     return connection
   }
 

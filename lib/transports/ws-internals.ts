@@ -38,7 +38,9 @@ let lastSymbol: symbol | undefined
 export function webSocketOn(socket: Socket): WebSocketLike | undefined {
   const carrier = socket as unknown as Record<symbol, unknown>
   if (lastSymbol === undefined || carrier[lastSymbol] === undefined) {
-    const symbol = Object.getOwnPropertySymbols(socket).find((s) => s.description === 'websocket' && carrier[s] !== undefined)
+    const symbol = Object.getOwnPropertySymbols(socket).find(
+      (s) => s.description === 'websocket' && carrier[s] !== undefined,
+    )
     if (symbol === undefined) return undefined
     lastSymbol = symbol
   }

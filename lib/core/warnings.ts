@@ -1,0 +1,70 @@
+import type { Logger } from '../../types/logger.js'
+import type { WarningCode } from './errors.js'
+import type { Events } from './events.js'
+
+/** Lines a minute for one code, in the log or on stderr. Events are not limited. */
+const maxPerWindow = 20
+const windowMs = 60_000
+
+/** Tells the operator: by the `warning` event and the logger, or, where there is neither, by `process.emitWarning`. */
+export class Warnings {
+  /** Exceptions of the app's callbacks that were caught. */
+  callbackErrors = 0
+  readonly #events: () => Events
+  readonly #logger: Logger | false
+  readonly #now: () => number
+  readonly #windows = new Map<WarningCode, { start: number; count: number }>()
+
+  constructor(events: () => Events, logger: Logger | false, now: () => number) {
+    this.#events = events
+    this.#logger = logger
+    this.#now = now
+  }
+
+  warn(code: WarningCode, message: string, error?: unknown): void {
+    const events = this.#events()
+    const heard = events.wants('warning')
+    if (heard) events.emit('warning', error === undefined ? { code, message } : { code, message, error })
+    if ((heard && this.#logger === false) || !this.#mayPrint(code)) return
+    if (this.#logger === false) process.emitWarning(message, { type: 'PeerpulseWarning', code })
+    else
+      this.log((logger) =>
+        logger.warn(
+          { event: 'warning', code, ...(error === undefined ? undefined : { err: error }) },
+          message,
+        ),
+      )
+  }
+
+  /** A callback of the app's threw. */
+  callbackFailed(what: string, error: unknown): void {
+    this.callbackErrors++
+    // A warning about a warning listener would call it again.
+    if (what === 'warning listener') return
+    this.warn(
+      'PEERPULSE_WARN_CALLBACK',
+      `${what} threw: ${error instanceof Error ? error.message : String(error)}`,
+      error,
+    )
+  }
+
+  /** Calls the logger, which is the app's too. */
+  log(write: (logger: Logger) => void): void {
+    if (this.#logger === false) return
+    try {
+      write(this.#logger)
+    } catch {
+      this.callbackErrors++
+    }
+  }
+
+  #mayPrint(code: WarningCode): boolean {
+    const now = this.#now()
+    const window = this.#windows.get(code)
+    if (window === undefined || now - window.start >= windowMs) {
+      this.#windows.set(code, { start: now, count: 1 })
+      return true
+    }
+    return ++window.count <= maxPerWindow
+  }
+}

@@ -1,0 +1,136 @@
+import { Server as HttpServer } from 'node:http'
+import { Server as HttpsServer } from 'node:https'
+import { Server as NetServer } from 'node:net'
+import type { AttachTarget, WebSocketServerLike } from '../../types/peerpulse.js'
+import { PeerpulseError } from '../core/errors.js'
+import type { ConnectionSink } from '../core/sink.js'
+import type { Seam } from './emit-seam.js'
+import { watchHttpServer } from './http-server.js'
+import { SocketListeners } from './socket-listeners.js'
+import { WebSocketListeners } from './websocket.js'
+import { watchWebSocketServer } from './websocket-server.js'
+import { httpServerBelow } from './ws-internals.js'
+
+/** Node's own timeouts, set while a server is attached. */
+export interface ServerKnobs {
+  readonly keepAliveTimeout?: number
+  readonly headersTimeout?: number
+}
+
+interface Attached extends Seam {
+  readonly server: HttpServer | undefined
+}
+
+/** The servers that are attached. */
+export class Targets {
+  readonly listeners: SocketListeners
+  readonly webSockets: WebSocketListeners
+  readonly #sink: ConnectionSink
+  readonly #knobs: ServerKnobs
+  readonly #attached = new Map<object, Attached>()
+
+  constructor(sink: ConnectionSink, knobs: ServerKnobs) {
+    this.#sink = sink
+    this.#knobs = knobs
+    this.webSockets = new WebSocketListeners(sink)
+    this.listeners = new SocketListeners(sink, this.webSockets)
+  }
+
+  get size(): number {
+    return this.#attached.size
+  }
+
+  /** Whether every http server that is attached listens, and there is one. */
+  get listening(): boolean {
+    const servers = this.#servers()
+    return servers.length > 0 && servers.every((server) => server.listening)
+  }
+
+  has(target: object): boolean {
+    return this.#attached.has(target)
+  }
+
+  /** Attaches all or, when one of them is nothing to attach, none. */
+  attach(targets: readonly AttachTarget[]): void {
+    for (const target of targets) checkTarget(target)
+    for (const target of targets) this.#attachOne(target)
+  }
+
+  /** Refuses new connections and leaves the open ones alone; `server.close()` would end pooled sockets under their next request. */
+  stopListening(): void {
+    for (const server of this.#servers()) if (server.listening) NetServer.prototype.close.call(server)
+  }
+
+  restore(): void {
+    for (const attached of this.#attached.values()) attached.restore()
+    this.#attached.clear()
+  }
+
+  #servers(): HttpServer[] {
+    return [...this.#attached.values()].flatMap(({ server }) => server ?? [])
+  }
+
+  #attachOne(target: AttachTarget): void {
+    if (this.#attached.has(target)) return
+    if (isHttpServer(target)) {
+      const seam = watchHttpServer(target, this.#sink, this.listeners)
+      const knobs = turnKnobs(target, this.#knobs)
+      this.#attached.set(target, {
+        server: target,
+        restore() {
+          seam.restore()
+          knobs.restore()
+        },
+      })
+      return
+    }
+    const wss = target as WebSocketServerLike
+    const below = httpServerBelow(wss)
+    if (below !== undefined && isHttpServer(below)) this.#attachOne(below)
+    const seam = watchWebSocketServer(wss as never, this.webSockets)
+    this.#attached.set(wss, { server: undefined, restore: seam.restore })
+  }
+}
+
+function turnKnobs(server: HttpServer, knobs: ServerKnobs): Seam {
+  const restores = (Object.entries(knobs) as [keyof ServerKnobs, number][]).map(([name, value]) => {
+    const before = server[name]
+    server[name] = value
+    return () => {
+      // Whatever the app has set since is the app's.
+      if (server[name] === value) server[name] = before
+    }
+  })
+  return { restore: () => restores.forEach((restore) => void restore()) }
+}
+
+function isHttpServer(target: unknown): target is HttpServer {
+  return target instanceof HttpServer || target instanceof HttpsServer
+}
+
+function isWebSocketServer(target: unknown): target is WebSocketServerLike {
+  const wss = target as Partial<WebSocketServerLike> | null | undefined
+  return (
+    typeof wss === 'object' &&
+    wss !== null &&
+    typeof wss.handleUpgrade === 'function' &&
+    typeof wss.options === 'object' &&
+    typeof wss.emit === 'function'
+  )
+}
+
+function checkTarget(target: unknown): void {
+  if (isHttpServer(target) || isWebSocketServer(target)) return
+  throw new PeerpulseError(
+    'PEERPULSE_ERR_ATTACH_TARGET',
+    `attach: expected an http or https server, or a WebSocketServer, not ${describe(target)}`,
+  )
+}
+
+function describe(target: unknown): string {
+  if (typeof target === 'function')
+    return 'a function; with Express, attach what app.listen() or http.createServer(app) returned'
+  if (typeof target !== 'object' || target === null) return String(target)
+  if ('updateSettings' in target) return 'an HTTP/2 server, which is not supported yet'
+  return `an object of class ${target.constructor?.name ?? 'unknown'}`
+}
