@@ -100,7 +100,10 @@ export class Clock {
 
   #onTimer(): void {
     if (this.#deferred) return
-    if (this.#source.now() - this.#last - tickMs < stallMs) return this.#advance()
+    if (this.#source.now() - this.#last - tickMs < stallMs) {
+      this.#advance()
+      return
+    }
     this.#deferred = true
     this.#source.afterPoll(() => {
       this.#deferred = false

@@ -31,10 +31,11 @@ export interface ConnectionHost {
   readonly tracking: Tracking
   /** The configured idle timeout of a protocol. */
   idleTimeoutOf(protocol: Protocol): number | false
-  /** What a peer is told in a close frame. */
-  closeFrame(reason: CloseReason): { code: number; message: string }
-  /** What an event stream's client is told about when to come back. */
-  retryMs(): number
+  /** What a peer is told about the end, and about when to come back. */
+  readonly reconnect: {
+    closeFrame(reason: CloseReason): { code: number; message: string }
+    pickMs(): number
+  }
   /** Its turn on the wheel has come: asks every policy and schedules the next visit. */
   visit(connection: PeerConnection): void
 }

@@ -1,6 +1,7 @@
 import type { CloseReason } from '../../types/close.js'
 import type { Tracked } from '../../types/connection.js'
 import type { Clock } from './clock.js'
+import type { Warnings } from './warnings.js'
 import type { Wheel } from './wheel.js'
 
 /** How long a cleanup, or a stream without one, may outlive its connection. */
@@ -38,19 +39,12 @@ export class Tracking {
   readonly #byConnection = new WeakMap<Holder, Set<TrackedStream>>()
   readonly #clock: Clock
   readonly #wheel: Wheel
-  readonly #onLeak: (label: string) => void
-  readonly #onError: (label: string, error: unknown) => void
+  readonly #warnings: Warnings
 
-  constructor(
-    clock: Clock,
-    wheel: Wheel,
-    onLeak: (label: string) => void,
-    onError: (label: string, error: unknown) => void,
-  ) {
+  constructor(clock: Clock, wheel: Wheel, warnings: Warnings) {
     this.#clock = clock
     this.#wheel = wheel
-    this.#onLeak = onLeak
-    this.#onError = onError
+    this.#warnings = warnings
   }
 
   track(holder: Holder, label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
@@ -99,7 +93,7 @@ export class Tracking {
   /** A cleanup that throws has not shown that its stream ended; we report it and call it ended, since nothing more can be done. */
   #failed(stream: TrackedStream, error: unknown): void {
     stream.dispose()
-    this.#onError(stream.label, error)
+    this.#warnings.callbackFailed(`cleanup of '${stream.label}'`, error)
   }
 
   #countLeaks(streams: TrackedStream[]): void {
@@ -107,7 +101,10 @@ export class Tracking {
       if (ended) continue
       const key = this.leaks.has(label) || this.leaks.size < maxLabels ? label : 'other'
       this.leaks.set(key, (this.leaks.get(key) ?? 0) + 1)
-      this.#onLeak(label)
+      this.#warnings.warn(
+        'PEERPULSE_WARN_LEAK',
+        `'${label}' outlived its connection by ${cleanupTimeoutMs / 1000} s: end it in its track() cleanup, or dispose it`,
+      )
     }
   }
 }

@@ -12,6 +12,19 @@ interface BudgetConfig {
   stalledMs: number
 }
 
+/** What a small box still has room for. */
+const leastTotalBytes = 32 * 1024 * 1024
+const shareOfMemory = 16
+
+/** The budget of all connections together; `'auto'` is a 16th of the memory limit, and room for one at its cap. */
+export function totalBudget(
+  config: { totalBytes: number | 'auto'; perConnectionBytes: number },
+  limitBytes: number,
+): number {
+  if (config.totalBytes !== 'auto') return config.totalBytes
+  return Math.max(leastTotalBytes, config.perConnectionBytes, Math.floor(limitBytes / shareOfMemory))
+}
+
 /** Bounds what connections buffer: marks the congested, evicts the stalled and the heaviest, as `slow-consumer`. */
 export class Budget {
   readonly totalBytes: number
@@ -49,7 +62,10 @@ export class Budget {
   }
 
   #lookCongested(connection: PeerConnection, buffered: number, now: number): void {
-    if (buffered <= this.#config.lowWaterBytes) return this.#setCongested(connection, false)
+    if (buffered <= this.#config.lowWaterBytes) {
+      this.#setCongested(connection, false)
+      return
+    }
     const drained = connection.transport.drainedBytes(connection)
     // A slow link that still takes bytes lives, and so does one between the marks.
     if (drained > connection.drainedSample || buffered <= this.#config.highWaterBytes) {

@@ -2,6 +2,7 @@ import type { DrainPhase, DrainReport } from '../../types/drain.js'
 import type { DrainStep } from '../../types/events.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
+import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 
 interface DrainConfig {
@@ -15,6 +16,8 @@ export interface DrainTargets {
   /** No new connections; those that are open go on. */
   stopListening(): void
   onPhase(step: DrainStep): void
+  /** When a client that is refused should come back. */
+  retryMs(): number
 }
 
 /** After the deadline sockets are destroyed; how long their `'close'` events are waited for. */
@@ -62,11 +65,11 @@ export class Drain {
     return this.phase !== undefined && this.phase !== 'delay'
   }
 
-  /** How long until the last long-lived connection is told. */
-  get spreadLeftMs(): number {
-    return this.phase === 'closing'
-      ? Math.max(0, this.#config.spreadMs - (this.#clock.realNow() - this.#phaseAt))
-      : this.#config.spreadMs
+  /** What a new upgrade is answered; none while everything is still served. */
+  get refusal(): Refusal | undefined {
+    if (!this.refusesUpgrades) return undefined
+    const retryAfterS = Math.ceil(this.#targets.retryMs() / 1000)
+    return { status: 503, reason: 'drain', detail: 'the server is shutting down', retryAfterS }
   }
 
   /** Starts, once. `elapsedMs`: how much of the deadline was used before. */

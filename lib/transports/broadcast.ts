@@ -1,21 +1,37 @@
-import type { BroadcastResult } from '../../types/peerpulse.js'
+import type { BroadcastOptions, BroadcastResult } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
+import { PeerpulseError } from '../core/errors.js'
 import { isWebSocket, OPEN } from './ws-internals.js'
+
+interface BroadcastHost {
+  readonly dryRun: boolean
+  readonly highWaterBytes: number
+  connectionOf(webSocket: object): PeerConnection | undefined
+}
 
 /** Sends to every open client of a WebSocketServer, and treats the congested as asked. */
 export function broadcast(
-  clients: Iterable<unknown>,
+  wss: object,
   data: unknown,
-  congested: 'skip' | 'close' | 'send',
-  connectionOf: (webSocket: object) => PeerConnection | undefined,
-  highWaterBytes: number,
+  options: BroadcastOptions,
+  host: BroadcastHost,
 ): BroadcastResult {
+  const { congested: asked = 'skip' } = options
+  const { clients } = wss as { clients?: Iterable<unknown> }
+  if (!['skip', 'close', 'send'].includes(asked)) {
+    throw invalid(`congested must be 'skip', 'close' or 'send', not '${String(asked)}'`)
+  }
+  if (clients === undefined) {
+    throw invalid('this WebSocketServer has no clients; make it with clientTracking: true, the default of ws')
+  }
+  // A dry run spares nobody and ends nobody.
+  const congested = host.dryRun ? 'send' : asked
   const result: BroadcastResult = { sent: 0, skipped: 0, closed: 0 }
   for (const client of clients) {
     if (!isWebSocket(client) || client.readyState !== OPEN) continue
-    const connection = connectionOf(client)
+    const connection = host.connectionOf(client)
     // The mark is set once a tick; a producer that sends more often than that is looked at here.
-    const isCongested = connection?.congested === true || client.bufferedAmount > highWaterBytes
+    const isCongested = connection?.congested === true || client.bufferedAmount > host.highWaterBytes
     if (isCongested && congested === 'skip') result.skipped++
     else if (isCongested && congested === 'close' && connection !== undefined) {
       connection.close('slow-consumer')
@@ -26,4 +42,8 @@ export function broadcast(
     }
   }
   return result
+}
+
+function invalid(message: string): PeerpulseError {
+  return new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `broadcast: ${message}`)
 }

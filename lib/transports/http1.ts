@@ -33,7 +33,7 @@ function makeLast(connection: PeerConnection): void {
 function endEventStream(connection: PeerConnection): void {
   const { response, socket } = connection
   // The leading newline ends a line that the app may have left open; at the end of an event it changes nothing.
-  response?.write(`\nretry: ${connection.host.retryMs()}\n\n`)
+  response?.write(`\nretry: ${connection.host.reconnect.pickMs()}\n\n`)
   response?.end(() => socket.end())
 }
 

@@ -46,7 +46,7 @@ export const websocket: PeerTransport = {
   isBusy: () => false,
   retire() {},
   close(connection, reason) {
-    const { code, message } = connection.host.closeFrame(reason)
+    const { code, message } = connection.host.reconnect.closeFrame(reason)
     webSocketOf(connection).close(code, message)
   },
   terminate(connection, reset) {

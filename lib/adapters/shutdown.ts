@@ -1,0 +1,58 @@
+import type { DrainReport } from '../../types/drain.js'
+import type { DrainHook, ResolvedDrain } from '../../types/options.js'
+import { joinShutdown } from './terminus.js'
+
+/** What the shutdown needs of the pulse. */
+export interface ShutdownHost {
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Keeps the process and the clock going, for hooks that wait on nothing else. */
+  hold(): void
+  /** A call after a time, and how to take it back. */
+  after(ms: number, run: () => void): () => void
+  drain(why: string, options: { skipDelay: boolean; elapsedMs: number }): Promise<DrainReport>
+  onReport(report: DrainReport): void
+  onHookError(name: string, error: unknown): void
+}
+
+type HookName = 'beforeShutdown' | 'onSignal' | 'onShutdown'
+
+/** Shuts down on signals: the app's hooks around our drain, all within the deadline. Returns how to leave. */
+export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): () => void {
+  let signalledAt = 0
+  const elapsedMs = () => host.now() - signalledAt
+
+  /** A hook can neither fail the shutdown nor hold it up. */
+  function run(name: HookName): Promise<void> {
+    const hook: DrainHook | undefined = config[name]
+    if (hook === undefined) return Promise.resolve()
+    const limitMs = Math.round(Math.max(0, Math.min(config.hookTimeoutMs, config.deadlineMs - elapsedMs())))
+    return new Promise((resolve) => {
+      const failed = (error: unknown) => {
+        host.onHookError(`drain.${name}`, error)
+        resolve()
+      }
+      const takeBack = host.after(limitMs, () => failed(new Error(`no end in ${limitMs} ms`)))
+      Promise.resolve()
+        .then(() => hook())
+        .then(() => resolve(), failed)
+        .finally(takeBack)
+    })
+  }
+
+  return joinShutdown({
+    signals: config.signals,
+    beforeShutdown() {
+      signalledAt = host.now()
+      host.hold()
+      return run('beforeShutdown')
+    },
+    async drain(signal) {
+      const report = await host.drain(signal, { skipDelay: signal === 'SIGINT', elapsedMs: elapsedMs() })
+      host.hold()
+      host.onReport(report)
+    },
+    onSignal: () => run('onSignal'),
+    onShutdown: () => run('onShutdown'),
+  })
+}

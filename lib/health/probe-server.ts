@@ -1,0 +1,18 @@
+import { createServer, type Server } from 'node:http'
+import type { Probes } from './probes.js'
+
+/** Answers the probes on a port of their own. It does not keep the process alive. */
+export function openProbeServer(probes: Probes, port: number, onError: (error: Error) => void): Server {
+  const server = createServer((req, res) => {
+    if (!probes.handle(req, res)) res.writeHead(404, { 'Content-Length': 0 }).end()
+  })
+  return server.on('error', onError).listen(port).unref()
+}
+
+/** Closes it, with its pooled connections. */
+export function closeProbeServer(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}

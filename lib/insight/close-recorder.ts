@@ -1,0 +1,36 @@
+import type { History } from '../../types/close.js'
+import type { ResolvedConfig } from '../../types/options.js'
+import type { Clock } from '../core/clock.js'
+import type { PeerConnection } from '../core/connection.js'
+import type { Warnings } from '../core/warnings.js'
+import { CloseHistory } from './close-history.js'
+import { CloseLog } from './close-log.js'
+
+/** Writes down every close: in the history, and as one line in the log. */
+export class CloseRecorder {
+  readonly #history: CloseHistory | undefined
+  readonly #log: CloseLog | undefined
+  readonly #warnings: Warnings
+
+  constructor(config: Pick<ResolvedConfig, 'history' | 'log'>, clock: Clock, warnings: Warnings) {
+    this.#history = config.history ? new CloseHistory(config.history) : undefined
+    this.#log = config.log ? new CloseLog(config.log, clock) : undefined
+    this.#warnings = warnings
+  }
+
+  note(connection: PeerConnection): void {
+    this.#history?.note(connection, connection.protocol)
+    const log = this.#log
+    if (log !== undefined) this.#warnings.log(() => log.note(connection, connection.protocol))
+  }
+
+  /** Once a tick. */
+  turn(): void {
+    const log = this.#log
+    if (log !== undefined) this.#warnings.log(() => log.flush())
+  }
+
+  read(): History {
+    return this.#history?.read() ?? { closes: [], peers: [] }
+  }
+}

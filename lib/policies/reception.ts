@@ -1,0 +1,109 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { CloseReason } from '../../types/close.js'
+import type { Shed } from '../../types/events.js'
+import type { PeerConnection } from '../core/connection.js'
+import type { Endings } from '../core/endings.js'
+import type { Refusal } from '../core/refusal.js'
+import type { Drain } from './drain.js'
+import type { ConnectionLimits } from './limits.js'
+import type { Shedding } from './shedding.js'
+
+/** What the reception asks of the other rooms. */
+export interface ReceptionDesk {
+  /** Answers a probe; `true`: it was one. */
+  answerProbe(req: IncomingMessage, res: ServerResponse): boolean
+  answerRefusal(res: ServerResponse, refusal: Refusal): void
+  /** Takes the peer's address from trusted proxies; `true`: it is another than before. */
+  namePeer(connection: PeerConnection, req: IncomingMessage): boolean
+  /** Whether an address is the peer's own at accept: nobody between us is trusted to name it. */
+  peersAreKnown(): boolean
+  onShed(shed: Shed): void
+}
+
+/** Decides at the door what is let in: sockets, requests and upgrades, in the order probes, drain, limits, pressure. */
+export class Reception {
+  readonly shed = new Map<CloseReason, number>()
+  readonly #desk: ReceptionDesk
+  readonly #endings: Endings
+  readonly #drain: Drain
+  readonly #limits: ConnectionLimits | undefined
+  readonly #shedding: Shedding | undefined
+
+  constructor(
+    desk: ReceptionDesk,
+    endings: Endings,
+    drain: Drain,
+    limits: ConnectionLimits | undefined,
+    shedding: Shedding | undefined,
+  ) {
+    this.#desk = desk
+    this.#endings = endings
+    this.#drain = drain
+    this.#limits = limits
+    this.#shedding = shedding
+  }
+
+  /** Whether a socket is to be destroyed at accept. */
+  turnsAway(socket: Socket): boolean {
+    if (this.#limits?.overHardCap() !== true) return false
+    const detail = 'more than 110 % of limits.maxConnections'
+    const remoteAddress = socket.remoteAddress ?? 'unknown'
+    return this.#refuses({ what: 'connection', reason: 'limit', status: undefined, detail, remoteAddress })
+  }
+
+  /** A connection was registered: is it one too many? Its first request is then refused. */
+  judge(connection: PeerConnection): void {
+    connection.refusal = this.#limits?.judge(connection, this.#desk.peersAreKnown())
+  }
+
+  /** `true`: the request was answered. */
+  request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean {
+    if (this.#desk.answerProbe(req, res)) return true
+    if (this.#drain.active) connection.retire('drain')
+    const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
+    if (refusal === undefined || !this.#refusesFor('request', refusal, connection.remoteAddress)) return false
+    connection.retire(refusal.reason)
+    this.#desk.answerRefusal(res, refusal)
+    return true
+  }
+
+  /** The same for a request of a server that is not attached. */
+  strayRequest(req: IncomingMessage, res: ServerResponse): boolean {
+    if (this.#desk.answerProbe(req, res)) return true
+    const refusal = this.#shedding?.request(req)
+    const remoteAddress = req.socket.remoteAddress ?? 'unknown'
+    if (refusal === undefined || !this.#refusesFor('request', refusal, remoteAddress)) return false
+    this.#desk.answerRefusal(res, refusal)
+    return true
+  }
+
+  upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
+    const refusal = this.#drain.refusal ?? this.#overLimit(connection, req) ?? this.#shedding?.upgrade(req)
+    return refusal !== undefined && this.#refusesFor('upgrade', refusal, connection.remoteAddress)
+      ? refusal
+      : undefined
+  }
+
+  /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */
+  #overLimit(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
+    const renamed = this.#desk.namePeer(connection, req)
+    if (this.#limits !== undefined && (connection.refusal !== undefined || renamed)) {
+      connection.refusal = this.#limits.judge(connection, true)
+    }
+    return connection.refusal
+  }
+
+  #refusesFor(what: Shed['what'], { status, reason, detail }: Refusal, remoteAddress: string): boolean {
+    return this.#refuses({ what, reason, status, detail, remoteAddress })
+  }
+
+  /** Counts and tells. `false`: dry run, it is let in all the same. */
+  #refuses(shed: Omit<Shed, 'dryRun'>): boolean {
+    const { dryRun } = this.#endings
+    if (dryRun) this.#endings.countOnly(shed.reason)
+    else this.shed.set(shed.reason, (this.shed.get(shed.reason) ?? 0) + 1)
+    this.#desk.onShed({ ...shed, dryRun })
+    return !dryRun
+  }
+}
