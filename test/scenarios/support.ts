@@ -1,0 +1,59 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { PeerpulseOptions } from 'peerpulse'
+import { WebSocket } from 'ws'
+import type { Command, Report } from './server-process.js'
+
+export interface ServerProcess {
+  readonly child: ChildProcess
+  readonly port: number
+  ask(command: Command): Promise<Report>
+  /** Its exit code, once it has one. */
+  readonly exited: Promise<number | null>
+  kill(): Promise<void>
+}
+
+export async function startServerProcess(options: PeerpulseOptions): Promise<ServerProcess> {
+  const file = fileURLToPath(new URL('./server-process.js', import.meta.url))
+  const child = fork(file, [JSON.stringify(options)])
+  const exited = once(child, 'exit').then(([code]) => code as number | null)
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }]
+  return {
+    child,
+    port,
+    exited,
+    async ask(command) {
+      const answer = once(child, 'message')
+      child.send(command)
+      return ((await answer) as [Report])[0]
+    },
+    async kill() {
+      child.kill('SIGKILL')
+      await exited
+    },
+  }
+}
+
+export async function openClient(port: number): Promise<WebSocket> {
+  const client = new WebSocket(`ws://127.0.0.1:${port}`)
+  client.on('error', () => {})
+  await once(client, 'open')
+  return client
+}
+
+/** Stops a client from reading: it answers no ping and no close frame, and its TCP window fills up. */
+export function deafen(client: WebSocket): void {
+  const { _socket: socket } = client as unknown as { _socket: { pause(): void } }
+  socket.pause()
+}
+
+/** Asks again and again until it is true, or fails at the deadline, which is generous: machines differ. */
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>, deadlineMs = 30_000): Promise<void> {
+  const end = performance.now() + deadlineMs
+  while (!(await isTrue())) {
+    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
+    await sleep(25)
+  }
+}
