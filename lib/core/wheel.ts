@@ -35,13 +35,16 @@ function append(head: WheelEntry, entry: WheelEntry): void {
 export class Wheel {
   readonly #slots = Array.from({ length: slotCount }, ring)
   readonly #later = ring()
+  /** The last tick that was served to its end. */
   #position = 0
+  /** The tick that is being served: whatever is put in meanwhile comes later. */
+  #serving = 0
 
   /** Puts an entry in, or moves it, to be called at a credited time; `Infinity` takes it out. */
   schedule(entry: WheelEntry, at: number): void {
     this.cancel(entry)
     if (at === Number.POSITIVE_INFINITY) return
-    entry.wheelDue = Math.max(Math.ceil(at / tickMs), this.#position + 1)
+    entry.wheelDue = Math.max(Math.ceil(at / tickMs), this.#serving + 1)
     append(this.#slots[entry.wheelDue & slotMask] as WheelEntry, entry)
   }
 
@@ -60,6 +63,7 @@ export class Wheel {
     let left = maxPerTurn
     while (this.#position < target) {
       const position = this.#position + 1
+      this.#serving = position
       const head = this.#slots[position & slotMask] as WheelEntry
       for (let entry = head.wheelNext as WheelEntry; entry !== head; entry = head.wheelNext as WheelEntry) {
         this.cancel(entry)

@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Clock, tickMs } from '../../lib/core/clock.js'
+import { FakeTime } from './fake-time.js'
+
+function startClock(): { time: FakeTime; clock: Clock; turns: number[] } {
+  const time = new FakeTime()
+  const turns: number[] = []
+  const clock = new Clock(() => turns.push(clock.now), time)
+  clock.start()
+  return { time, clock, turns }
+}
+
+test('credited time passes with the loop', () => {
+  const { time, clock, turns } = startClock()
+  time.pass(1_000)
+  assert.equal(clock.now, 1_000)
+  assert.equal(turns.length, 10)
+  assert.equal(clock.stallCount, 0)
+})
+
+test('a stall counts as one tick, however long', () => {
+  const { time, clock } = startClock()
+  time.pass(500)
+  time.block(5_000)
+  time.poll()
+  assert.equal(clock.now, 500 + tickMs)
+  assert.equal(clock.stallCount, 1)
+  assert.equal(Math.round(clock.stalledMs), 5_000 - tickMs)
+})
+
+test('after a stall nothing is judged before the poll phase', () => {
+  const { time, turns } = startClock()
+  time.pass(300)
+  time.block(1_200)
+  assert.equal(turns.length, 3, 'it turned before the peers could be heard')
+  time.poll()
+  assert.equal(turns.length, 4)
+})
+
+test('credited time translates into epoch time across stalls', () => {
+  const { time, clock } = startClock()
+  const start = time.epoch()
+  time.pass(1_000)
+  const before = clock.now
+  time.block(3_000)
+  time.poll()
+  time.pass(1_000)
+  assert.equal(clock.toEpoch(before), start + 1_000)
+  assert.equal(clock.toEpoch(clock.now), time.epoch())
+  assert.equal(clock.stalledSince(before), 3_000 - tickMs)
+  assert.equal(clock.stalledSince(clock.now), 0)
+})
+
+test('stalls that are remembered are bounded', () => {
+  const { time, clock } = startClock()
+  for (let i = 0; i < 2_000; i++) {
+    time.block(300)
+    time.poll()
+  }
+  assert.equal(clock.stallCount, 2_000)
+  assert.ok(clock.stalledSince(0) <= 256 * 300)
+})
+
+test('stop ends the timer, start begins anew without a stall', () => {
+  const { time, clock } = startClock()
+  time.pass(200)
+  clock.stop()
+  assert.equal(time.running, false)
+  time.ms += 60_000
+  clock.start()
+  time.pass(200)
+  assert.equal(clock.now, 400)
+  assert.equal(clock.stallCount, 0)
+})
+
+test('small delays of every tick do not add up: deadlines stay on ticks', () => {
+  const { time, clock, turns } = startClock()
+  for (let i = 0; i < 1_000; i++) {
+    time.block(101)
+    time.poll()
+  }
+  assert.equal(clock.now, 101_000)
+  assert.ok(turns.every((now) => now % tickMs === 0))
+})
