@@ -40,7 +40,7 @@ export function createHeartbeat(
     connection.pongCreditAt = now
     connection.pongDrained = behindBytes ? connection.transport.drainedBytes(connection) : never
     connection.transport.ping(connection)
-    return now + timeoutMs
+    return now + Math.min(timeoutMs, intervalMs)
   }
 
   /** The ping is behind bytes of ours, and they drain: no answer can be expected yet. */

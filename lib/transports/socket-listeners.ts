@@ -36,9 +36,7 @@ export class SocketListeners {
     }
     this.#onClose = function (this: Socket) {
       const connection = carried(sink, this)
-      if (connection === undefined || connection.socket !== this) return
-      if (appIsClosing(connection)) connection.serverWentFirst = true
-      sink.closed(connection)
+      if (connection !== undefined && connection.socket === this) sink.closed(connection)
     }
     // `ws` ties its WebSocket to the socket and then listens for data: the first moment at which we can follow it, and
     // the last before a malformed frame could be read. Whatever library called it, and however long its auth took.

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { Agent, type IncomingHttpHeaders, get } from 'node:http'
+import { Agent, get, type IncomingHttpHeaders } from 'node:http'
 import { test } from 'node:test'
 import { openClient, startServerProcess, until } from './support.js'
 
@@ -55,7 +55,9 @@ test('SIGTERM cuts nobody off', async (t) => {
 })
 
 test('SIGINT skips the readiness delay', async (t) => {
-  const server = await startServerProcess({ drain: { ...drain, readinessDelayMs: 10_000, deadlineMs: 20_000 } })
+  const server = await startServerProcess({
+    drain: { ...drain, readinessDelayMs: 10_000, deadlineMs: 20_000 },
+  })
   t.after(() => server.kill())
   const client = await openClient(server.port)
   const start = performance.now()
@@ -67,7 +69,9 @@ test('SIGINT skips the readiness delay', async (t) => {
 })
 
 test('a second signal exits at once', async (t) => {
-  const server = await startServerProcess({ drain: { ...drain, readinessDelayMs: 60_000, deadlineMs: 90_000 } })
+  const server = await startServerProcess({
+    drain: { ...drain, readinessDelayMs: 60_000, deadlineMs: 90_000 },
+  })
   t.after(() => server.kill())
   server.child.kill('SIGTERM')
   await until('readiness fails', async () => (await ask(server.port, '/readyz')).status === 503)

@@ -5,7 +5,8 @@ import { test } from 'node:test'
 import { startServerProcess, until } from './support.js'
 
 /** What the machine lets one process open, less what it needs besides. */
-const fdLimit = Number(execFileSync('sh', ['-c', 'ulimit -Hn']).toString().trim().replace('unlimited', '1000000')) - 500
+const fdLimit =
+  Number(execFileSync('sh', ['-c', 'ulimit -Hn']).toString().trim().replace('unlimited', '1000000')) - 500
 const count = Math.min(10_000, fdLimit)
 
 const handshake =
@@ -39,7 +40,10 @@ test(`${count} idle WebSockets from one address, as fast as they can, under defa
     sockets.push(socket)
   }
   await until('all are answered', () => accepted + refused + lost >= count, 120_000)
-  assert.deepEqual({ accepted, refused, lost, lines: lines.slice(0, 3) }, { accepted: count, refused: 0, lost: 0, lines: [] })
+  assert.deepEqual(
+    { accepted, refused, lost, lines: lines.slice(0, 3) },
+    { accepted: count, refused: 0, lost: 0, lines: [] },
+  )
   const report = await server.ask({ do: 'report' })
   assert.equal(report.open, count)
   assert.deepEqual(report.closes, {})

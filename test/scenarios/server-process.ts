@@ -31,7 +31,8 @@ const wss = new WebSocketServer({ server })
 pulse.attach(server, wss)
 const closes: Partial<Record<CloseReason, number>> = {}
 pulse.on('connection:close', ({ closeReason, protocol }) => {
-  if (closeReason !== undefined && protocol === 'websocket') closes[closeReason] = (closes[closeReason] ?? 0) + 1
+  if (closeReason !== undefined && protocol === 'websocket')
+    closes[closeReason] = (closes[closeReason] ?? 0) + 1
 })
 
 function report(answer: Command['do'], peakGrowthBytes = 0): void {

@@ -27,7 +27,9 @@ test('a slow link that still takes bytes lives', async (t) => {
   deafen(reader)
   const flood = server.ask({ do: 'flood', messageBytes: 64 * 1024, bytesPerSecond: 20 * MiB, forMs: 500 })
   // Reads a little every so often: never much, yet never nothing for as long as `stalledMs`.
-  const { _socket: socket } = reader as unknown as { _socket: { pause(): void; resume(): void; bytesRead: number } }
+  const { _socket: socket } = reader as unknown as {
+    _socket: { pause(): void; resume(): void; bytesRead: number }
+  }
   let closed = false
   reader.on('close', () => {
     closed = true

@@ -50,7 +50,11 @@ export function deafen(client: WebSocket): void {
 }
 
 /** Asks again and again until it is true, or fails at the deadline, which is generous: machines differ. */
-export async function until(what: string, isTrue: () => boolean | Promise<boolean>, deadlineMs = 30_000): Promise<void> {
+export async function until(
+  what: string,
+  isTrue: () => boolean | Promise<boolean>,
+  deadlineMs = 30_000,
+): Promise<void> {
   const end = performance.now() + deadlineMs
   while (!(await isTrue())) {
     if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
