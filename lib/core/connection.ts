@@ -80,8 +80,9 @@ export class PeerConnection implements Connection, WheelEntry {
   pingSentAt = never
   pingSentExact = 0
   rttMs: number | undefined
-  /** When a pong that waits behind our own bytes was last given more time, and how far they had drained then. */
+  /** When a pong that waits behind our own bytes was last given more time, and how far they had drained at the ping and then. */
   pongCreditAt = never
+  drainedAtPing = never
   pongDrained = never
 
   /** A reason for an end that waits until the response in flight is done. */

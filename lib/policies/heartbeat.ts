@@ -6,6 +6,11 @@ import type { Registry } from '../core/registry.js'
 
 /** A pong that waits behind our own draining bytes is waited for, but not for ever: this many timeouts. */
 const maxCreditTimeouts = 10
+/**
+ * What the send buffer here and the receive buffer there may hold once nothing is left in this process: Linux lets
+ * them grow to 4 and 6 MiB (`tcp_wmem`, `tcp_rmem`). The ping is behind that too.
+ */
+const kernelBytes = 10 * 1024 * 1024
 /** Pings a tick may always send; above it, a tick sends its fair share of the interval and a quarter. */
 const leastPingsPerTick = 50
 const shareHeadroom = 1.25
@@ -38,20 +43,24 @@ export function createHeartbeat(
     const behindBytes = connection.transport.bufferedBytes(connection) > 0
     connection.pingSentAt = now
     connection.pongCreditAt = now
-    connection.pongDrained = behindBytes ? connection.transport.drainedBytes(connection) : never
+    connection.drainedAtPing = behindBytes ? connection.transport.drainedBytes(connection) : never
+    connection.pongDrained = connection.drainedAtPing
     connection.transport.ping(connection)
     return now + Math.min(timeoutMs, intervalMs)
   }
 
-  /** The ping is behind bytes of ours, and they drain: no answer can be expected yet. */
+  /** The ping is behind bytes of ours that drain, or that the kernels hold and pass on no faster than they took them. */
   function pongMayStillCome(connection: PeerConnection, now: number): boolean {
-    if (connection.pongDrained === never || now - connection.pingSentAt >= timeoutMs * maxCreditTimeouts)
-      return false
+    const { pingSentAt, pongDrained, drainedAtPing } = connection
+    if (pongDrained === never || now - pingSentAt >= timeoutMs * maxCreditTimeouts) return false
     const drained = connection.transport.drainedBytes(connection)
-    if (drained <= connection.pongDrained) return false
-    connection.pongDrained = drained
-    connection.pongCreditAt = now
-    return true
+    if (drained > pongDrained) {
+      connection.pongDrained = drained
+      connection.pongCreditAt = now
+      return true
+    }
+    const bytesPerMs = (pongDrained - drainedAtPing) / (connection.pongCreditAt - pingSentAt)
+    return bytesPerMs > 0 && now - connection.pongCreditAt < kernelBytes / bytesPerMs
   }
 
   return {
