@@ -13,7 +13,7 @@ interface DrainConfig {
 
 /** What a drain needs of the servers. */
 export interface DrainTargets {
-  /** No new connections; those that are open go on. */
+  /** No new connections; those that are open go on. May be called again. */
   stopListening(): void
   onPhase(step: DrainStep): void
   /** When a client that is refused should come back. */
@@ -22,6 +22,8 @@ export interface DrainTargets {
 
 /** After the deadline sockets are destroyed; how long their `'close'` events are waited for. */
 const terminatingMs = 400
+/** How long a new connection has for its first request before it counts as without one. */
+const firstRequestMs = 500
 
 /**
  * One drain over every protocol, moved on by the clock's ticks. Its deadlines are in real time, since the orchestrator
@@ -42,6 +44,8 @@ export class Drain {
   /** Long-lived connections that are still to be told, in random order. */
   #toTell: PeerConnection[] = []
   #tellCount = 0
+  /** Connections with a higher id came after the closing began. */
+  #lastOldId = 0
   #delayMs = 0
   #deadlineMs = 0
   #deadlineExceeded = false
@@ -103,7 +107,7 @@ export class Drain {
     if (this.phase === undefined || this.phase === 'done') return
     const elapsed = this.#clock.realNow() - this.#startedAt
     if (this.phase === 'delay' && elapsed >= this.#delayMs) this.#beginClosing()
-    if (this.phase === 'closing') this.#tellSome()
+    if (this.phase === 'closing') this.#closeSome()
     if (this.phase === 'closing' && this.#registry.size === 0) this.#finish()
     else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#terminateAll()
     else if (
@@ -150,29 +154,40 @@ export class Drain {
 
   #beginClosing(): void {
     this.#enter('closing')
-    this.#targets.stopListening()
-    this.#toTell = shuffle(this.#registry.all().filter(isLongLived))
+    const connections = this.#registry.all()
+    this.#lastOldId = connections.reduce((last, { id }) => Math.max(last, id), 0)
+    this.#toTell = shuffle(connections.filter(isLongLived))
     this.#tellCount = this.#toTell.length
   }
 
-  /** Tells as many as the time that has passed allows; then whoever came late, and HTTP connections without a request. */
-  #tellSome(): void {
-    const share =
-      this.#config.spreadMs === 0
-        ? 1
-        : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / this.#config.spreadMs)
+  /**
+   * Tells as many as the time that has passed allows, then whoever came late and HTTP connections without a request.
+   * The server listens until those that were there are gone: a balancer that has not noticed gets its requests served
+   * and its upgrades refused, not a connection refused.
+   */
+  #closeSome(): void {
+    const { spreadMs } = this.#config
+    const share = spreadMs === 0 ? 1 : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / spreadMs)
     const keep = Math.floor(this.#tellCount * (1 - share))
     while (this.#toTell.length > keep) this.#toTell.pop()?.close('drain')
     const everyoneTold = this.#toTell.length === 0
+    let oldOnes = 0
     for (const connection of this.#registry) {
-      if (connection.transport.isBusy(connection)) connection.close('drain')
-      else if (everyoneTold && connection.phase !== 'upgrade') connection.close('drain')
+      if (connection.id <= this.#lastOldId) oldOnes++
+      if (connection.transport.isBusy(connection) || (everyoneTold && !this.#mayStillAsk(connection)))
+        connection.close('drain')
     }
+    if (oldOnes === 0) this.#targets.stopListening()
+  }
+
+  /** Its upgrade is being decided, or its first request may be on the way. */
+  #mayStillAsk({ phase, opened }: PeerConnection): boolean {
+    return phase === 'upgrade' || (phase === 'awaiting-request' && this.#clock.now - opened < firstRequestMs)
   }
 
   #terminateAll(): void {
     this.#deadlineExceeded = true
-    if (!this.refusesUpgrades) this.#targets.stopListening()
+    this.#targets.stopListening()
     this.#enter('terminating')
     for (const connection of this.#registry) connection.terminate('drain')
   }

@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { IncomingMessage } from 'node:http'
+import { test } from 'node:test'
+import type { DrainStep } from 'peerpulse'
+import { WebSocket } from 'ws'
+import { deafen, until } from '../scenarios/support.js'
+import { openSocket, openWebSocket, start } from './support.js'
+
+const quick = { signals: [], readinessDelayMs: 200, spreadMs: 200, closeTimeoutMs: 300, deadlineMs: 2_000 }
+
+test('a drain over every protocol, and its report', async (t) => {
+  const { pulse, server, port } = await start(t, { drain: quick }, (req, res) => {
+    if (req.url !== '/stream') return void res.end('hello')
+    res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+    res.write('data: 1\n\n')
+  })
+  const steps: DrainStep[] = []
+  pulse.on('drain:phase', (step) => steps.push(step))
+  const client = await openWebSocket(t, port)
+  const deaf = await openWebSocket(t, port)
+  deafen(deaf)
+  const preconnected = await openSocket(t, port)
+  preconnected.resume()
+  const stream = await fetch(`http://127.0.0.1:${port}/stream`)
+  const goodbye = once(client, 'close')
+
+  const draining = pulse.drain('test')
+  assert.equal(pulse.drain('again'), draining, 'draining twice is one drain')
+  assert.equal(pulse.snapshot().draining, true)
+  assert.match(await stream.text(), /\nretry: \d+\n\n$/)
+  assert.equal(((await goodbye) as [number])[0], 1012)
+  await once(preconnected, 'close')
+  const report = await draining
+  assert.equal(server.listening, false)
+  assert.equal(report.why, 'test')
+  assert.equal(report.deadlineExceeded, false)
+  assert.deepEqual(report.connections.websocket, { closed: 1, terminated: 1 })
+  assert.deepEqual(report.connections.sse, { closed: 1, terminated: 0 })
+  assert.equal(report.connections.http1?.terminated, 0)
+  assert.deepEqual(
+    steps.map(({ phase }) => phase),
+    ['delay', 'closing', 'done'],
+  )
+  assert.ok((report.phases.delay ?? 0) >= 200)
+})
+
+test('after the delay, and while anybody is left, upgrades get 503 with the reason and requests are served', async (t) => {
+  let finish: (() => void) | undefined
+  const { pulse, server, port } = await start(
+    t,
+    { drain: { ...quick, readinessDelayMs: 0, deadlineMs: 20_000 } },
+    (req, res) => {
+      if (req.url === '/') res.end('served')
+      else finish = () => res.end('done')
+    },
+  )
+  const slow = fetch(`http://127.0.0.1:${port}/slow`)
+  await until('the request is there', () => finish !== undefined)
+  const draining = pulse.drain()
+  assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'served')
+  const upgrade = new WebSocket(`ws://127.0.0.1:${port}`)
+  upgrade.on('error', () => {})
+  const [, response] = (await once(upgrade, 'unexpected-response')) as [unknown, IncomingMessage]
+  assert.equal(response.statusCode, 503)
+  assert.equal(response.headers['peerpulse-reason'], 'drain; the server is shutting down')
+  assert.ok(Number(response.headers['retry-after']) >= 0)
+  upgrade.terminate()
+  finish?.()
+  assert.equal(await (await slow).text(), 'done')
+  await draining
+  assert.equal(server.listening, false)
+})
+
+test('at the deadline what is left is terminated, and the report says how many', async (t) => {
+  const { pulse, port } = await start(t, { drain: { ...quick, deadlineMs: 1_000 } }, () => {})
+  const endless = fetch(`http://127.0.0.1:${port}/`).catch((error: Error) => error)
+  await until('the request is there', () => pulse.snapshot().connections.open === 1)
+  const report = await pulse.drain()
+  assert.equal(report.deadlineExceeded, true)
+  assert.deepEqual(report.connections.http1, { closed: 0, terminated: 1 })
+  assert.ok(report.durationMs < 1_000 + 10_000)
+  assert.ok((await endless) instanceof Error)
+})
+
+test('an upgrade that comes late in the readiness delay is served, and told to leave', async (t) => {
+  const { pulse, port } = await start(t, { drain: { ...quick, readinessDelayMs: 1_000, deadlineMs: 10_000 } })
+  const draining = pulse.drain()
+  const client = new WebSocket(`ws://127.0.0.1:${port}`)
+  const [code] = (await once(client, 'close')) as [number]
+  assert.equal(code, 1012)
+  await draining
+})
