@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingHttpHeaders } from 'node:http'
 import { test } from 'node:test'
-import { openClient, startServerProcess, until } from './support.js'
+import { openClient, pidNamespaceFlags, startServerAsPid1, startServerProcess, until } from './support.js'
 
 interface Answer {
   status: number | undefined
@@ -87,5 +87,20 @@ test('without connections to wait for, and with restart: false, it ends with 100
   const [code, reason] = (await once(client, 'close')) as [number, Buffer]
   assert.equal(code, 1001)
   assert.match(String(reason), /^drain; reconnect=0\.\.1000$/)
+  assert.equal(await server.exited, 0)
+})
+
+test('as PID 1 of a container it exits too', async (t) => {
+  if (pidNamespaceFlags === undefined) {
+    assert.equal(process.env.CI, undefined, 'CI must be able to make a PID namespace')
+    t.skip('needs the right to make a PID namespace')
+    return
+  }
+  const server = await startServerAsPid1({ drain: { ...drain, readinessDelayMs: 0 } }, pidNamespaceFlags)
+  t.after(() => server.kill())
+  const client = await openClient(server.port)
+  server.signal('SIGTERM')
+  const [code] = (await once(client, 'close')) as [number]
+  assert.equal(code, 1012)
   assert.equal(await server.exited, 0)
 })

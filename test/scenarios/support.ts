@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFileSync, fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -15,9 +15,36 @@ export interface ServerProcess {
   kill(): Promise<void>
 }
 
-export async function startServerProcess(options: PeerpulseOptions): Promise<ServerProcess> {
-  const file = fileURLToPath(new URL('./server-process.js', import.meta.url))
-  const child = fork(file, [JSON.stringify(options)])
+const file = fileURLToPath(new URL('./server-process.js', import.meta.url))
+
+export function startServerProcess(options: PeerpulseOptions): Promise<ServerProcess> {
+  return follow(fork(file, [JSON.stringify(options)]))
+}
+
+/** Flags with which `unshare` gives a process a PID namespace here; `undefined` where nobody may. */
+export const pidNamespaceFlags = [
+  ['--pid', '--fork', '--kill-child'],
+  ['--pid', '--fork', '--kill-child', '--user', '--map-root-user'],
+].find((flags) => spawnSync('unshare', [...flags, 'true']).status === 0)
+
+/** The same server as PID 1 of a namespace of its own, as in a container. `signal` reaches it from outside. */
+export async function startServerAsPid1(
+  options: PeerpulseOptions,
+  flags: string[],
+): Promise<ServerProcess & { signal(name: NodeJS.Signals): void }> {
+  const server = await follow(
+    spawn('unshare', [...flags, process.execPath, file, JSON.stringify(options)], {
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    }),
+  )
+  const [pid] = execFileSync('ps', ['-o', 'pid=', '--ppid', String(server.child.pid)])
+    .toString()
+    .trim()
+    .split(/\s+/)
+  return { ...server, signal: (name) => void process.kill(Number(pid), name) }
+}
+
+async function follow(child: ChildProcess): Promise<ServerProcess> {
   const exited = once(child, 'exit').then(([code]) => code as number | null)
   const [{ port }] = (await once(child, 'message')) as [{ port: number }]
   return {
