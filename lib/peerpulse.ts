@@ -1,7 +1,6 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { History } from '../types/close.js'
-import type { Connection, Protocol } from '../types/connection.js'
+import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
 import type { PeerpulseEvents } from '../types/events.js'
 import type { Check, CheckOptions } from '../types/health.js'
@@ -18,20 +17,16 @@ import type {
 import { createMiddleware } from './adapters/middleware.js'
 import { shutDownOnSignals } from './adapters/shutdown.js'
 import { clientAddress, compileTrust, type Trust } from './adapters/trust-proxy.js'
-import { Clock } from './core/clock.js'
 import { resolveConfig } from './core/config.js'
-import { type ConnectionHost, PeerConnection } from './core/connection.js'
+import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
+import { Lifecycle } from './core/lifecycle.js'
 import type { Policy } from './core/policy.js'
-import type { Refusal } from './core/refusal.js'
-import { Registry } from './core/registry.js'
-import { type ConnectionSink, carried } from './core/sink.js'
-import { Tracking } from './core/tracking.js'
+import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
-import { Wheel } from './core/wheel.js'
 import { Checks } from './health/checks.js'
 import { closeProbeServer, openProbeServer } from './health/probe-server.js'
 import { ownChecks, Probes } from './health/probes.js'
@@ -41,11 +36,9 @@ import { takeSnapshot } from './insight/snapshot.js'
 import { memoryLimit } from './monitors/memory-limit.js'
 import { createMonitors } from './monitors/standard-monitors.js'
 import { Budget, totalBudget } from './policies/budget.js'
+import { createConnectionPolicies } from './policies/connection-policies.js'
 import { Drain } from './policies/drain.js'
-import { createHeartbeat } from './policies/heartbeat.js'
-import { createIdle } from './policies/idle.js'
-import { createLifetime } from './policies/lifetime.js'
-import { ConnectionLimits, createHandshakeDeadline } from './policies/limits.js'
+import { ConnectionLimits } from './policies/limits.js'
 import { Pressure } from './policies/pressure.js'
 import { Reception } from './policies/reception.js'
 import { ReconnectWindow } from './policies/reconnect-window.js'
@@ -53,32 +46,19 @@ import { Shedding } from './policies/shedding.js'
 import { broadcast } from './transports/broadcast.js'
 import { http1 } from './transports/http1.js'
 import { refuseRequest } from './transports/refusal.js'
-import { Targets } from './transports/targets.js'
+import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom, socketBelow } from './transports/ws-internals.js'
 
-/** Connections looked at in one tick: on a server with more, each is looked at every second or third tick. */
-const maxLooksPerTick = 2_000
-/** How often traffic is sampled; reading a socket's byte counts is not free. */
-const sampleMs = 1_000
 /** Monitors are read every so many ticks. */
 const ticksPerReading = 5
 
-let lastId = 0
-
-/** Wires the rooms together. The servers' seams and the connections see it by its narrow faces, the app by `Peerpulse`. */
-class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
+/** Wires the rooms together, and is what the app holds. */
+class Pulse implements Peerpulse {
   readonly config: ResolvedConfig
-  readonly key = Symbol('peerpulse')
-  readonly clock = new Clock(() => this.#turn())
-  readonly wheel = new Wheel()
-  readonly closeTimeoutMs: number
-  readonly heartbeats = { pings: 0, pongs: 0 }
-  readonly tracking: Tracking
-
-  readonly #registry = new Registry()
   readonly #events: Events
   readonly #warnings: Warnings
   readonly #endings: Endings
+  readonly #lifecycle: Lifecycle
   readonly #targets: Targets
   readonly #policies: readonly Policy[]
   readonly #budget: Budget | undefined
@@ -94,6 +74,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   #leaveShutdown: (() => void) | undefined
   #probeServer: HttpServer | undefined
   #servesUnattached = false
+  #sawUnknownWebSocket = false
   #detached = false
   #ticks = 0
 
@@ -101,35 +82,36 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     this.config = resolveConfig(options, (trust) => void compileTrust(trust))
     const { config } = this
     const drainConfig = config.drain || (defaults.drain as unknown as ResolvedDrain)
-    this.closeTimeoutMs = drainConfig.closeTimeoutMs
     this.#trust = config.limits ? compileTrust(config.limits.trustProxy) : undefined
-    this.#warnings = new Warnings(
+    const warnings = new Warnings(
       () => this.#events,
       config.log,
-      () => this.clock.now,
+      () => this.#lifecycle.clock.now,
     )
-    const warnings = this.#warnings
+    this.#warnings = warnings
     this.#events = new Events((event, error) => warnings.callbackFailed(`${event} listener`, error))
-    this.tracking = new Tracking(this.clock, this.wheel, warnings)
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
-    this.#targets = new Targets(this, this.#serverKnobs())
+    this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
+    this.#targets = new Targets(this.#lifecycle, this.#serverKnobs())
+    this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
+    this.#policies = createConnectionPolicies(config, this.#lifecycle.registry, this.#endings)
     this.#budget = this.#createBudget()
     this.#pressure = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
     this.#checks = this.#createChecks()
     this.#probes = this.#createProbes()
     this.#reception = this.#createReception()
-    this.#closes = new CloseRecorder(config, this.clock, warnings)
-    this.#policies = this.#createPolicies()
   }
 
   // The public methods ---------------------------------------------------------------------------
 
   attach<T extends AttachTarget>(target: T, ...more: AttachTarget[]): T {
     this.#checkUsable('attach')
-    this.clock.start()
-    this.#targets.attach([target, ...more])
+    const targets = [target, ...more]
+    for (const candidate of targets) checkTarget(candidate)
+    this.#lifecycle.clock.start()
+    this.#targets.attach(targets)
     this.#joinShutdown()
     this.#openProbeServer()
     return target
@@ -138,12 +120,12 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   middleware(): Middleware {
     this.#checkUsable('middleware')
     return createMiddleware({
-      wasSeen: (req) => this.#detached || carried(this, req.socket) !== undefined,
+      wasSeen: (req) => this.#detached || carried(this.#lifecycle, req.socket) !== undefined,
       answer: (req, res) => this.#answerUnattached(req, res),
       wantsTrust: () => this.#trust === undefined && !this.#detached,
       learnTrust: (trust, req) => {
         this.#trust = trust
-        const connection = carried(this, req.socket)
+        const connection = carried(this.#lifecycle, req.socket)
         if (connection !== undefined) this.#namePeer(connection, req)
       },
     })
@@ -152,7 +134,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   drain(why = 'drain()'): Promise<DrainReport> {
     this.#checkUsable('drain')
     if (!this.#endings.dryRun) return this.#drain.start(String(why))
-    const count = this.#registry.size
+    const count = this.#lifecycle.registry.size
     this.#warnings.warn(
       'PEERPULSE_WARN_DRY_RUN',
       `dry run: a drain (${why}) would have closed ${count} connections`,
@@ -168,13 +150,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     this.#leaveShutdown?.()
     this.#targets.restore()
     this.#pressure?.stop()
-    this.clock.stop()
-    for (const connection of this.#registry) {
-      this.wheel.cancel(connection)
-      this.#targets.listeners.release(connection)
-      this.#setTcpKeepAlive(connection.socket, false)
-      this.#registry.remove(connection)
-    }
+    this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
     if (this.#probeServer !== undefined) await closeProbeServer(this.#probeServer)
   }
 
@@ -183,15 +159,15 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   }
 
   connections(): Iterable<Connection> {
-    return this.#registry.all()
+    return this.#lifecycle.registry.all()
   }
 
   connectionOf(carrier: object): Connection | undefined {
     if (typeof carrier !== 'object' || carrier === null) return undefined
     const below = (carrier as { socket?: object | null }).socket ?? socketBelow(carrier)
     return (
-      carried(this, carrier) ??
-      (typeof below === 'object' && below !== null ? carried(this, below) : undefined)
+      carried(this.#lifecycle, carrier) ??
+      (typeof below === 'object' && below !== null ? carried(this.#lifecycle, below) : undefined)
     )
   }
 
@@ -209,17 +185,17 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     return broadcast(wss, data, options, {
       dryRun,
       highWaterBytes,
-      connectionOf: (webSocket) => carried(this, webSocket),
+      connectionOf: (webSocket) => carried(this.#lifecycle, webSocket),
     })
   }
 
   snapshot(): Snapshot {
     return takeSnapshot({
-      clock: this.clock,
-      registry: this.#registry,
+      clock: this.#lifecycle.clock,
+      registry: this.#lifecycle.registry,
       endings: this.#endings,
-      tracking: this.tracking,
-      heartbeats: this.heartbeats,
+      tracking: this.#lifecycle.tracking,
+      heartbeats: this.#lifecycle.heartbeats,
       shed: this.#reception.shed,
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
@@ -246,113 +222,76 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     return this
   }
 
-  // ConnectionSink: what the seams hand in -------------------------------------------------------
+  // The rooms ------------------------------------------------------------------------------------
 
-  accept(socket: Socket, secure: boolean): PeerConnection | undefined {
-    if (this.#reception.turnsAway(socket)) {
-      socket.destroy()
-      return undefined
-    }
-    const connection = this.#register(socket)
-    connection.handshaking = secure
-    this.#reception.judge(connection)
-    return connection
-  }
-
-  adopt(socket: Socket): PeerConnection {
-    const connection = this.#register(socket)
-    this.#targets.listeners.watch(socket, connection)
-    return connection
-  }
-
-  request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean {
-    return this.#reception.request(connection, req, res)
-  }
-
-  upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
-    return this.#reception.upgrade(connection, req)
-  }
-
-  closed(connection: PeerConnection): void {
-    if (connection.state === 'closed') return
-    const { webSocket } = connection
-    const reason = connection.closeReason ?? connection.transport.reasonOf(connection)
-    const frame = typeof webSocket === 'object' && webSocket !== null ? closeFrameFrom(webSocket) : undefined
-    const evidence = gatherEvidence(connection, this.#pressure?.level ?? 'normal', frame)
-    connection.settle(reason)
-    this.#drain.count(connection)
-    this.#budget?.forget(connection)
-    this.wheel.cancel(connection)
-    this.#registry.remove(connection)
-    this.#registry.countClosed(reason)
-    connection.finish(evidence)
-    this.#closes.note(connection)
-    this.#emit('connection:close', connection)
-  }
-
-  // ConnectionHost: what connections ask ---------------------------------------------------------
-
-  idleTimeoutOf(protocol: Protocol): number | false {
-    const { idle } = this.config
-    if (!idle || protocol === 'http1') return false
-    return protocol === 'websocket' ? idle.websocketMs : protocol === 'sse' ? idle.sseMs : idle.upgradedMs
-  }
-
-  get reconnect(): ReconnectWindow {
-    return this.#reconnect
-  }
-
-  visit(connection: PeerConnection): void {
-    const { now } = this.clock
-    let next = Number.POSITIVE_INFINITY
-    for (const policy of this.#policies) next = Math.min(next, policy.visit(connection, now))
-    // A connection that began to close meanwhile has put itself on the wheel, for its close timeout.
-    if (connection.index !== -1 && connection.state !== 'closing') this.wheel.schedule(connection, next)
-  }
-
-  // ----------------------------------------------------------------------------------------------
-
-  #turn(): void {
-    const { now } = this.clock
-    this.wheel.turn(now)
-    this.#registry.pass(maxLooksPerTick, (connection) => {
-      connection.endIfDrained()
-      if (now - connection.sampledAt >= sampleMs) connection.sample()
-      this.#budget?.look(connection, now)
+  #createLifecycle(closeTimeoutMs: number): Lifecycle {
+    const { idle, heartbeat } = this.config
+    return new Lifecycle({
+      warnings: this.#warnings,
+      closeTimeoutMs,
+      reconnect: this.#reconnect,
+      idle,
+      tcpKeepAliveMs: heartbeat && heartbeat.tcpKeepAliveMs,
+      firstTransport: http1,
+      watch: (socket, connection) => this.#targets.listeners.watch(socket, connection),
+      door: () => this.#reception,
+      policies: () => this.#policies,
+      opened: (connection) => {
+        if (this.#drain.active) this.#drain.retire(connection)
+        this.#closes.noteOpen(connection)
+        this.#emit('connection:open', connection)
+      },
+      look: (connection, now) => this.#budget?.look(connection, now),
+      evidence: (connection) =>
+        gatherEvidence(connection, this.#pressure?.level ?? 'normal', closeFrameOf(connection)),
+      leaving: (connection) => {
+        this.#drain.count(connection)
+        this.#budget?.forget(connection)
+      },
+      closed: (connection) => {
+        this.#closes.note(connection)
+        this.#emit('connection:close', connection)
+      },
+      turned: (now) => {
+        this.#budget?.enforceTotal()
+        if (this.#ticks++ % ticksPerReading === 0) this.#pressure?.update(now)
+        this.#drain.tick()
+        this.#closes.turn()
+      },
+      unknownWebSocket: () => this.#warnUnknownWebSocket(),
     })
-    this.#budget?.enforceTotal()
-    if (this.#ticks++ % ticksPerReading === 0) this.#pressure?.update(now)
-    this.#drain.tick()
-    this.#closes.turn()
   }
 
   #emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
   }
 
-  #register(socket: Socket): PeerConnection {
-    const connection = new PeerConnection(++lastId, this, http1, socket)
-    this.#registry.add(connection)
-    this.#setTcpKeepAlive(socket, true)
-    connection.reschedule()
-    if (this.#drain.active) this.#drain.retire(connection)
-    this.#emit('connection:open', connection)
-    return connection
-  }
-
-  #setTcpKeepAlive(socket: Socket, on: boolean): void {
-    const delayMs = this.config.heartbeat ? this.config.heartbeat.tcpKeepAliveMs : false
-    const isTheApps = (socket as { server?: { keepAlive?: boolean } }).server?.keepAlive === true
-    if (delayMs === false || isTheApps || socket.destroyed) return
-    if (on) socket.setKeepAlive(true, delayMs)
-    else socket.setKeepAlive(false)
+  #warnUnknownWebSocket(): void {
+    if (this.#sawUnknownWebSocket) return
+    this.#sawUnknownWebSocket = true
+    this.#warnings.warn(
+      'PEERPULSE_WARN_WS_INTERNALS',
+      'peerpulse: this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and ' +
+        'are closed without a close frame in a drain. Take ws 8',
+    )
   }
 
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
-    const address = this.#trust === undefined ? undefined : clientAddress(req, this.#trust)
+    const address = this.#clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
-    this.#registry.rename(connection, address)
+    this.#lifecycle.registry.rename(connection, address)
+    this.#closes.noteOpen(connection)
     return true
+  }
+
+  /** The trust function may be the app's, and throw. */
+  #clientAddress(req: IncomingMessage): string | undefined {
+    try {
+      return this.#trust && clientAddress(req, this.#trust)
+    } catch (error) {
+      this.#warnings.callbackFailed('limits.trustProxy', error)
+      return undefined
+    }
   }
 
   #answerProbe(req: IncomingMessage, res: ServerResponse): boolean {
@@ -362,7 +301,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   #answerUnattached(req: IncomingMessage, res: ServerResponse): boolean {
     if (!this.#servesUnattached) {
       this.#servesUnattached = true
-      this.clock.start()
+      this.#lifecycle.clock.start()
       this.#warnings.warn(
         'PEERPULSE_WARN_NOT_ATTACHED',
         'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
@@ -381,25 +320,17 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     }
   }
 
-  #createPolicies(): Policy[] {
-    const { limits, heartbeat, idle, lifetime } = this.config
-    const endings = this.#endings
-    // Idle also without the section: a connection may be given an idle timeout of its own.
-    const policies = [createIdle(idle || defaults.idle, endings)]
-    if (limits && limits.handshakeTimeoutMs !== false) {
-      policies.push(createHandshakeDeadline(limits.handshakeTimeoutMs, endings))
-    }
-    if (heartbeat) policies.push(createHeartbeat(heartbeat, this.#registry, endings))
-    if (lifetime) policies.push(createLifetime(lifetime, endings))
-    return policies
-  }
-
   #createBudget(): Budget | undefined {
     const { budget, pressure } = this.config
     if (!budget) return undefined
     const limit = memoryLimit(pressure && pressure.memory ? pressure.memory.limitBytes : 'auto')
-    return new Budget(budget, totalBudget(budget, limit.bytes), this.#registry, this.#endings, (connection) =>
-      this.#emit(connection.congested ? 'connection:congested' : 'connection:drain', connection),
+    return new Budget(
+      budget,
+      totalBudget(budget, limit.bytes),
+      this.#lifecycle.registry,
+      this.#endings,
+      (connection) =>
+        this.#emit(connection.congested ? 'connection:congested' : 'connection:drain', connection),
     )
   }
 
@@ -409,7 +340,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     const caps = { totalBytes: this.#budget?.totalBytes, maxConnections: limits && limits.maxConnections }
     return new Pressure(
       pressure,
-      createMonitors(pressure, this.clock, this.#registry, caps),
+      createMonitors(pressure, this.#lifecycle.clock, this.#lifecycle.registry, caps),
       (change) => {
         const { level, previous, monitor } = change
         const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(change.pressure * 100)} %`
@@ -421,7 +352,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   }
 
   #createDrain(config: ResolvedDrain): Drain {
-    return new Drain(config, this.clock, this.#registry, {
+    return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, {
       stopListening: () => this.#targets.stopListening(),
       retryMs: () => this.#reconnect.pickMs(),
       onPhase: (step) => {
@@ -435,7 +366,13 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
   #createChecks(): Checks {
     const { checkTimeoutMs, cacheMs } = this.config.probes || defaults.probes
     const onChange = (change: PeerpulseEvents['check:change']) => this.#emit('check:change', change)
-    return new Checks({ clock: this.clock, wheel: this.wheel, timeoutMs: checkTimeoutMs, cacheMs, onChange })
+    return new Checks({
+      clock: this.#lifecycle.clock,
+      wheel: this.#lifecycle.wheel,
+      timeoutMs: checkTimeoutMs,
+      cacheMs,
+      onChange,
+    })
   }
 
   #createProbes(): Probes | undefined {
@@ -464,7 +401,7 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
       peersAreKnown: () => this.#trust === undefined,
       onShed: (shed: PeerpulseEvents['shed']) => this.#emit('shed', shed),
     }
-    const connectionLimits = limits ? new ConnectionLimits(limits, this.#registry) : undefined
+    const connectionLimits = limits ? new ConnectionLimits(limits, this.#lifecycle.registry) : undefined
     return new Reception(desk, this.#endings, this.#drain, connectionLimits, shedding)
   }
 
@@ -486,11 +423,11 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
     const { drain, dryRun } = this.config
     if (!drain || dryRun || this.#leaveShutdown !== undefined) return
     this.#leaveShutdown = shutDownOnSignals(drain, {
-      now: () => this.clock.realNow(),
-      hold: () => this.clock.hold(true),
+      now: () => this.#lifecycle.clock.realNow(),
+      hold: () => this.#lifecycle.clock.hold(true),
       after: (ms, run) => {
-        const entry = this.wheel.after(this.clock.now, ms, run)
-        return () => this.wheel.cancel(entry)
+        const entry = this.#lifecycle.wheel.after(this.#lifecycle.clock.now, ms, run)
+        return () => this.#lifecycle.wheel.cancel(entry)
       },
       drain: (why, options) => this.#drain.start(why, options),
       onReport: (report) =>
@@ -508,6 +445,10 @@ class Pulse implements Peerpulse, ConnectionSink, ConnectionHost {
       `${method}: this pulse was detached; make a new one with peerpulse()`,
     )
   }
+}
+
+function closeFrameOf({ webSocket }: PeerConnection): ReturnType<typeof closeFrameFrom> {
+  return typeof webSocket === 'object' && webSocket !== null ? closeFrameFrom(webSocket) : undefined
 }
 
 /**

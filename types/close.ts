@@ -59,8 +59,10 @@ export interface CloseRecord {
 /** One line of `history().peers`: what an address did lately. */
 export interface PeerRecord {
   remoteAddress: string
+  /** Connections it opened, those that are still open included. */
   opens: number
   closes: Partial<Record<CloseReason, number>>
+  /** Epoch milliseconds of its first open in this record, and of its last open or close. */
   firstSeenAt: number
   lastSeenAt: number
 }

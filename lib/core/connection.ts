@@ -209,7 +209,7 @@ export class PeerConnection implements Connection, WheelEntry {
     if (this.state === 'closed') return
     this.#lastProtocol ??= this.transport.protocolOf(this)
     this.settle(reason)
-    this.#destroy()
+    this.#destroy(this.closeReason === 'half-open' || this.closeReason === 'slow-consumer')
   }
 
   /** An HTTP connection ends with its present or next response, so that nobody's request is cut off. */
@@ -219,10 +219,10 @@ export class PeerConnection implements Connection, WheelEntry {
     this.transport.retire(this)
   }
 
-  #destroy(): void {
+  #destroy(reset: boolean): void {
     this.state = 'closing'
     this.terminated = true
-    this.transport.terminate(this, this.closeReason !== 'server-closed')
+    this.transport.terminate(this, reset)
   }
 
   /** Whether it was told to finish, and has: then it ends. */
@@ -282,7 +282,7 @@ export class PeerConnection implements Connection, WheelEntry {
 
   due(): void {
     if (this.closingSince !== never && this.host.clock.now >= this.closingSince + this.host.closeTimeoutMs) {
-      this.#destroy()
+      this.#destroy(true)
     } else this.host.visit(this)
   }
 

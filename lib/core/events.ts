@@ -1,6 +1,8 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { PeerpulseEvents } from '../../types/events.js'
+import { PeerpulseError } from './errors.js'
+import { nearestName } from './nearest-name.js'
 
 /** The name of an event. */
 export type EventName = keyof PeerpulseEvents
@@ -16,6 +18,15 @@ export const channels: Readonly<Record<EventName, Channel>> = {
   'drain:phase': channel('peerpulse:drain:phase'),
   'check:change': channel('peerpulse:check:change'),
   warning: channel('peerpulse:warning'),
+}
+
+/** A listener for an event that never comes is a mistake that nobody would notice. */
+function known(event: EventName): EventName {
+  if (Object.hasOwn(channels, event)) return event
+  const names = Object.keys(channels)
+  const nearest = nearestName(String(event), names)
+  const fix = nearest === undefined ? `there are ${names.join(', ')}` : `did you mean '${nearest}'?`
+  throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `on: unknown event '${String(event)}', ${fix}`)
 }
 
 type Listener = (payload: unknown) => unknown
@@ -34,10 +45,10 @@ export class Events {
   }
 
   on(event: EventName, listener: Listener): void {
-    this.#emitter.on(event, listener)
+    this.#emitter.on(known(event), listener)
   }
   once(event: EventName, listener: Listener): void {
-    this.#emitter.once(event, listener)
+    this.#emitter.once(known(event), listener)
   }
   off(event: EventName, listener: Listener): void {
     this.#emitter.off(event, listener)

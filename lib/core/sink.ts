@@ -16,6 +16,8 @@ export interface ConnectionSink {
   request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean
   /** An upgrade came. */
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
+  /** A WebSocket came whose inside we do not know; it cannot be followed. */
+  unknownWebSocket(): void
   /** The socket is gone. */
   closed(connection: PeerConnection): void
 }

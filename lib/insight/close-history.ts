@@ -12,23 +12,31 @@ export class CloseHistory {
     this.#peers = new LRUCache({ max: config.maxPeers })
   }
 
+  noteOpen({ remoteAddress }: PeerConnection): void {
+    const peer = this.#peer(remoteAddress)
+    peer.opens++
+    peer.lastSeenAt = Date.now()
+  }
+
   /** Called with a connection that has just closed. */
   note(connection: PeerConnection, protocol: string): void {
     const { id, remoteAddress, openedAt, closeReason, evidence } = connection
     if (closeReason === undefined || evidence === undefined) return
-    const closedAt = Date.now()
-    this.#closes.set(id, { id, protocol, remoteAddress, openedAt, closedAt, reason: closeReason, evidence })
-    const peer = this.#peers.get(remoteAddress) ?? {
-      remoteAddress,
-      opens: 0,
-      closes: {},
-      firstSeenAt: openedAt,
-      lastSeenAt: closedAt,
-    }
-    peer.opens++
+    const peer = this.#peer(remoteAddress)
+    peer.lastSeenAt = Date.now()
     peer.closes[closeReason] = (peer.closes[closeReason] ?? 0) + 1
-    peer.lastSeenAt = closedAt
-    this.#peers.set(remoteAddress, peer)
+    const closedAt = peer.lastSeenAt
+    this.#closes.set(id, { id, protocol, remoteAddress, openedAt, closedAt, reason: closeReason, evidence })
+  }
+
+  #peer(remoteAddress: string): PeerRecord {
+    let peer = this.#peers.get(remoteAddress)
+    if (peer === undefined) {
+      const now = Date.now()
+      peer = { remoteAddress, opens: 0, closes: {}, firstSeenAt: now, lastSeenAt: now }
+      this.#peers.set(remoteAddress, peer)
+    }
+    return peer
   }
 
   /** Newest first, as plain JSON that the caller may keep or change. */

@@ -18,6 +18,10 @@ export class CloseRecorder {
     this.#warnings = warnings
   }
 
+  noteOpen(connection: PeerConnection): void {
+    this.#history?.noteOpen(connection)
+  }
+
   note(connection: PeerConnection): void {
     this.#history?.note(connection, connection.protocol)
     const log = this.#log

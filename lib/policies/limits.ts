@@ -6,7 +6,8 @@ import type { Registry } from '../core/registry.js'
 
 /** Beyond this share of `maxConnections`, a polite answer costs more than it saves. */
 const hardShare = 1.1
-const retryAfterS = 5
+/** Spread, so that those who were refused together do not come back together. */
+const retryAfterS = () => 5 + Math.floor(Math.random() * 6)
 
 /** Closes handshakes that never complete: TLS, the first request's headers, an upgrade. */
 export function createHandshakeDeadline(timeoutMs: number, endings: Endings): Policy {
@@ -43,14 +44,19 @@ export class ConnectionLimits {
   judge(connection: PeerConnection, peerIsKnown: boolean): Refusal | undefined {
     const { maxConnections, maxPerPeer } = this.#config
     if (maxConnections !== false && this.#registry.size > maxConnections) {
-      return { status: 503, reason: 'limit', detail: `more than ${maxConnections} connections`, retryAfterS }
+      return {
+        status: 503,
+        reason: 'limit',
+        detail: `more than ${maxConnections} connections`,
+        retryAfterS: retryAfterS(),
+      }
     }
     if (peerIsKnown && maxPerPeer !== false && this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer) {
       return {
         status: 429,
         reason: 'limit',
         detail: `more than ${maxPerPeer} connections from one address`,
-        retryAfterS,
+        retryAfterS: retryAfterS(),
       }
     }
     return undefined

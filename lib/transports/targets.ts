@@ -50,9 +50,7 @@ export class Targets {
     return this.#attached.has(target)
   }
 
-  /** Attaches all or, when one of them is nothing to attach, none. */
   attach(targets: readonly AttachTarget[]): void {
-    for (const target of targets) checkTarget(target)
     for (const target of targets) this.#attachOne(target)
   }
 
@@ -119,7 +117,8 @@ function isWebSocketServer(target: unknown): target is WebSocketServerLike {
   )
 }
 
-function checkTarget(target: unknown): void {
+/** Throws for what is nothing to attach. */
+export function checkTarget(target: unknown): void {
   if (isHttpServer(target) || isWebSocketServer(target)) return
   throw new PeerpulseError(
     'PEERPULSE_ERR_ATTACH_TARGET',

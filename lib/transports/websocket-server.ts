@@ -12,7 +12,7 @@ interface WebSocketServer {
  */
 export function watchWebSocketServer(wss: WebSocketServer, webSockets: WebSocketListeners): Seam {
   const seam = takeOverEmit(wss, (event, webSocket) => {
-    if (event === 'connection') webSockets.adopt(webSocket)
+    if (event === 'connection') webSockets.adoptOrWarn(webSocket)
     return false
   })
   for (const webSocket of wss.clients ?? []) webSockets.adopt(webSocket)

@@ -133,6 +133,12 @@ export class WebSocketListeners {
     return connection
   }
 
+  /** For what a WebSocketServer hands out: it must be a WebSocket, unless a library of its own emits `'connection'` with something else. */
+  adoptOrWarn(webSocket: unknown): void {
+    if (isWebSocket(webSocket) && socketBelow(webSocket) === undefined) this.#sink.unknownWebSocket()
+    else this.adopt(webSocket)
+  }
+
   release(connection: PeerConnection): void {
     const webSocket = connection.webSocket as WebSocketLike | undefined
     if (webSocket === undefined) return

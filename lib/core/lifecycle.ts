@@ -1,0 +1,170 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { CloseEvidence, CloseReason } from '../../types/close.js'
+import type { Protocol } from '../../types/connection.js'
+import type { IdleOptions } from '../../types/options.js'
+import { Clock } from './clock.js'
+import { type ConnectionHost, PeerConnection, type PeerTransport } from './connection.js'
+import type { Policy } from './policy.js'
+import type { Refusal } from './refusal.js'
+import { Registry } from './registry.js'
+import type { ConnectionSink } from './sink.js'
+import { Tracking } from './tracking.js'
+import type { Warnings } from './warnings.js'
+import { Wheel } from './wheel.js'
+
+/** Connections looked at in one tick: on a server with more, each is looked at every second or third tick. */
+const maxLooksPerTick = 2_000
+/** How often traffic is sampled; reading a socket's byte counts is not free. */
+const sampleMs = 1_000
+
+/** Decides at the door. */
+export interface Door {
+  /** Whether a socket is to be destroyed at accept. */
+  turnsAway(socket: Socket): boolean
+  judge(connection: PeerConnection): void
+  request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean
+  upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
+}
+
+/** The other rooms, as a connection's life goes through them. */
+export interface LifecycleParts {
+  readonly warnings: Warnings
+  readonly closeTimeoutMs: number
+  readonly reconnect: ConnectionHost['reconnect']
+  readonly idle: Required<IdleOptions> | false
+  /** TCP keepalive's initial delay. */
+  readonly tcpKeepAliveMs: number | false
+  readonly firstTransport: PeerTransport
+  watch(socket: Socket, connection: PeerConnection): void
+  door(): Door
+  policies(): readonly Policy[]
+  /** Told of every connection that was registered. */
+  opened(connection: PeerConnection): void
+  /** Looked at about once a tick. */
+  look(connection: PeerConnection, now: number): void
+  evidence(connection: PeerConnection): CloseEvidence
+  /** Told before it leaves the registry. */
+  leaving(connection: PeerConnection): void
+  closed(connection: PeerConnection, reason: CloseReason): void
+  /** Called once a tick, after the connections. */
+  turned(now: number): void
+  unknownWebSocket(): void
+}
+
+let lastId = 0
+
+/** The life of connections, from accept to close: what the servers' seams hand in, and what the connections ask. */
+export class Lifecycle implements ConnectionSink, ConnectionHost {
+  readonly key = Symbol('peerpulse')
+  readonly clock = new Clock(() => this.#turn())
+  readonly wheel = new Wheel()
+  readonly registry = new Registry()
+  readonly heartbeats = { pings: 0, pongs: 0 }
+  readonly tracking: Tracking
+  readonly closeTimeoutMs: number
+  readonly reconnect: ConnectionHost['reconnect']
+  readonly #parts: LifecycleParts
+
+  constructor(parts: LifecycleParts) {
+    this.#parts = parts
+    this.closeTimeoutMs = parts.closeTimeoutMs
+    this.reconnect = parts.reconnect
+    this.tracking = new Tracking(this.clock, this.wheel, parts.warnings)
+  }
+
+  accept(socket: Socket, secure: boolean): PeerConnection | undefined {
+    if (this.#parts.door().turnsAway(socket)) {
+      socket.destroy()
+      return undefined
+    }
+    const connection = this.#register(socket)
+    connection.handshaking = secure
+    this.#parts.door().judge(connection)
+    return connection
+  }
+
+  adopt(socket: Socket): PeerConnection {
+    const connection = this.#register(socket)
+    this.#parts.watch(socket, connection)
+    return connection
+  }
+
+  request(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean {
+    return this.#parts.door().request(connection, req, res)
+  }
+
+  upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
+    return this.#parts.door().upgrade(connection, req)
+  }
+
+  unknownWebSocket(): void {
+    this.#parts.unknownWebSocket()
+  }
+
+  closed(connection: PeerConnection): void {
+    if (connection.state === 'closed') return
+    const reason = connection.closeReason ?? connection.transport.reasonOf(connection)
+    connection.settle(reason)
+    const evidence = this.#parts.evidence(connection)
+    this.#parts.leaving(connection)
+    this.wheel.cancel(connection)
+    this.registry.remove(connection)
+    this.registry.countClosed(reason)
+    connection.finish(evidence)
+    this.#parts.closed(connection, reason)
+  }
+
+  idleTimeoutOf(protocol: Protocol): number | false {
+    const { idle } = this.#parts
+    if (!idle || protocol === 'http1') return false
+    return protocol === 'websocket' ? idle.websocketMs : protocol === 'sse' ? idle.sseMs : idle.upgradedMs
+  }
+
+  visit(connection: PeerConnection): void {
+    const { now } = this.clock
+    let next = Number.POSITIVE_INFINITY
+    for (const policy of this.#parts.policies()) next = Math.min(next, policy.visit(connection, now))
+    // A connection that began to close meanwhile has put itself on the wheel, for its close timeout.
+    if (connection.index !== -1 && connection.state !== 'closing') this.wheel.schedule(connection, next)
+  }
+
+  /** Stops watching all of them; they live on without us. */
+  releaseAll(release: (connection: PeerConnection) => void): void {
+    this.clock.stop()
+    for (const connection of this.registry) {
+      this.wheel.cancel(connection)
+      release(connection)
+      this.#setTcpKeepAlive(connection.socket, false)
+      this.registry.remove(connection)
+    }
+  }
+
+  #register(socket: Socket): PeerConnection {
+    const connection = new PeerConnection(++lastId, this, this.#parts.firstTransport, socket)
+    this.registry.add(connection)
+    this.#setTcpKeepAlive(socket, true)
+    connection.reschedule()
+    this.#parts.opened(connection)
+    return connection
+  }
+
+  #setTcpKeepAlive(socket: Socket, on: boolean): void {
+    const { tcpKeepAliveMs } = this.#parts
+    const isTheApps = (socket as { server?: { keepAlive?: boolean } }).server?.keepAlive === true
+    if (tcpKeepAliveMs === false || isTheApps || socket.destroyed) return
+    if (on) socket.setKeepAlive(true, tcpKeepAliveMs)
+    else socket.setKeepAlive(false)
+  }
+
+  #turn(): void {
+    const { now } = this.clock
+    this.wheel.turn(now)
+    this.registry.pass(maxLooksPerTick, (connection) => {
+      connection.endIfDrained()
+      if (now - connection.sampledAt >= sampleMs) connection.sample()
+      this.#parts.look(connection, now)
+    })
+    this.#parts.turned(now)
+  }
+}

@@ -1,0 +1,26 @@
+import type { ResolvedConfig } from '../../types/options.js'
+import { defaults } from '../core/defaults.js'
+import type { Endings } from '../core/endings.js'
+import type { Policy } from '../core/policy.js'
+import type { Registry } from '../core/registry.js'
+import { createHeartbeat } from './heartbeat.js'
+import { createIdle } from './idle.js'
+import { createLifetime } from './lifetime.js'
+import { createHandshakeDeadline } from './limits.js'
+
+/** The policies that look at one connection at a time, as the configuration asks for them. */
+export function createConnectionPolicies(
+  config: ResolvedConfig,
+  registry: Registry,
+  endings: Endings,
+): Policy[] {
+  const { limits, heartbeat, idle, lifetime } = config
+  // Idle also without the section: a connection may be given an idle timeout of its own.
+  const policies = [createIdle(idle || defaults.idle, endings)]
+  if (limits && limits.handshakeTimeoutMs !== false) {
+    policies.push(createHandshakeDeadline(limits.handshakeTimeoutMs, endings))
+  }
+  if (heartbeat) policies.push(createHeartbeat(heartbeat, registry, endings))
+  if (lifetime) policies.push(createLifetime(lifetime, endings))
+  return policies
+}
