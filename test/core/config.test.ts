@@ -82,11 +82,7 @@ describe('wrong types', () => {
       { idle: { websocketMs: null } },
       'idle.websocketMs: must be a number of milliseconds above 0, or false, not null',
     ],
-    [
-      'a switch',
-      { drain: { restart: 'yes' } },
-      "drain.restart: must be true or false, not 'yes'",
-    ],
+    ['a switch', { drain: { restart: 'yes' } }, "drain.restart: must be true or false, not 'yes'"],
     ['a switch at the top', { dryRun: 1 }, 'dryRun: must be true or false, not 1'],
     [
       'half a connection',
@@ -129,11 +125,7 @@ describe('wrong types', () => {
       { probes: { livez: 'livez' } },
       "probes.livez: must be a path, as '/livez', without query, not 'livez'",
     ],
-    [
-      'a port',
-      { probes: { port: 70_000 } },
-      'probes.port: must be a port number, or false, not 70000',
-    ],
+    ['a port', { probes: { port: 70_000 } }, 'probes.port: must be a port number, or false, not 70000'],
     [
       'who sees details',
       { probes: { details: 'everyone' } },
@@ -144,7 +136,11 @@ describe('wrong types', () => {
       { limits: { trustProxy: {} } },
       'limits.trustProxy: must be true, false, a number of hops, addresses, or a function, not an object',
     ],
-    ['an address that is none', { limits: { trustProxy: 'lb' } }, 'limits.trustProxy: invalid IP address: lb'],
+    [
+      'an address that is none',
+      { limits: { trustProxy: 'lb' } },
+      'limits.trustProxy: invalid IP address: lb',
+    ],
     ['a missing age', { lifetime: {} }, 'lifetime.maxAgeMs: is required'],
     ['a missing idle timeout', { behind: {} }, 'behind.idleTimeoutMs: is required'],
     [
@@ -182,7 +178,10 @@ test('every problem is told at once, each by its path', () => {
     'limits.maxPerPeer: must be a whole number above 0, or false, not -3',
     'log: must be false, or a logger with info, warn and error as pino has; missing here: info, warn, error',
   ])
-  assert.throws(() => peerpulse(options as never), /^ConfigError: peerpulse: 5 problems in the options:\n {2}/)
+  assert.throws(
+    () => peerpulse(options as never),
+    /^ConfigError: peerpulse: 5 problems in the options:\n {2}/,
+  )
 })
 
 describe('0 is a value', () => {
@@ -477,7 +476,7 @@ test('junk is either refused with a ConfigError that names it, or accepted whole
       } catch (error) {
         assert.ok(error instanceof ConfigError, `${String(error)}`)
         assert.ok(error.problems.length > 0)
-        for (const problem of error.problems) assert.match(problem, /^[^]*: [^]+/)
+        for (const problem of error.problems) assert.match(problem, /^.*: ./s)
         return
       }
       // Accepted: everything that was given is there, everything else is at its default, and all of it is usable.
