@@ -1,0 +1,87 @@
+import { once } from 'node:events'
+import { request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+/** How long a test waits for something that must happen; long, for the sake of slow machines. */
+export const deadlineMs = 20_000
+
+/** An answer, read to its end. */
+export interface Answer {
+  status: number
+  headers: IncomingHttpHeaders
+  text: string
+}
+
+/** What a probe says of one check. */
+export interface CheckLine {
+  status: string
+  output?: string
+  time: string
+  observedValue: number
+  observedUnit: string
+}
+
+/** The body of a probe. */
+export interface Health {
+  status: string
+  output?: string
+  checks?: Record<string, [CheckLine]>
+}
+
+/** Fails when a promise does not settle in time. */
+export function inTime<T>(promise: Promise<T>, what: string, ms = deadlineMs): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
+/** Asks again and again until the answer is true; fails when it never is. */
+export async function until(condition: () => unknown, what: string, ms = deadlineMs): Promise<void> {
+  const end = performance.now() + ms
+  while (!(await condition())) {
+    if (performance.now() > end) throw new Error(`no ${what} within ${ms} ms`)
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+}
+
+/** Listens on a free port of this machine; the URL. */
+export async function listen(server: Server): Promise<string> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** Ends a server and whoever is connected. */
+export async function shut(server: Server): Promise<void> {
+  server.closeAllConnections()
+  if (!server.listening) return
+  await new Promise((resolve) => server.close(resolve))
+}
+
+/** One request on a connection of its own, as an orchestrator's probe is. */
+export function ask(
+  url: string,
+  { method = 'GET', headers = {} }: { method?: string; headers?: Record<string, string> } = {},
+): Promise<Answer> {
+  const answered = new Promise<Answer>((resolve, reject) => {
+    const req = httpRequest(url, { method, headers, agent: false }, (res) => {
+      let text = ''
+      res.setEncoding('utf8')
+      res.on('data', (chunk: string) => {
+        text += chunk
+      })
+      res.on('error', reject)
+      res.on('end', () => resolve({ status: res.statusCode ?? 0, headers: res.headers, text }))
+    })
+    req.on('error', reject)
+    req.end()
+  })
+  return inTime(answered, `answer to ${method} ${url}`)
+}
+
+/** Reads the body of a probe. */
+export function health(answer: Answer): Health {
+  return JSON.parse(answer.text) as Health
+}
