@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
+import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { type Peerpulse, type PeerpulseOptions, peerpulse } from '../../lib/index.js'
 
 /** How long a test waits for something that must happen; long, for the sake of slow machines. */
 export const deadlineMs = 20_000
@@ -35,6 +36,24 @@ export function inTime<T>(promise: Promise<T>, what: string, ms = deadlineMs): P
     timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms)
   })
   return Promise.race([promise, late]).finally(() => clearTimeout(timer))
+}
+
+/** A promise and what settles it. */
+export interface Gate {
+  readonly promise: Promise<void>
+  open(): void
+  fail(error: Error): void
+}
+
+/** Lets a test say when something of the server's goes on. */
+export function gate(): Gate {
+  let open: () => void = () => {}
+  let fail: (error: Error) => void = () => {}
+  const promise = new Promise<void>((resolve, reject) => {
+    open = resolve
+    fail = reject
+  })
+  return { promise, open, fail }
 }
 
 /** Asks again and again until the answer is true; fails when it never is. */
@@ -84,4 +103,24 @@ export function ask(
 /** Reads the body of a probe. */
 export function health(answer: Answer): Health {
   return JSON.parse(answer.text) as Health
+}
+
+/** A server whose app answers everything with `app <method> <url>`, and the pulse that watches it. */
+export interface Served extends AsyncDisposable {
+  readonly pulse: Peerpulse
+  readonly server: Server
+  readonly url: string
+}
+
+/** Starts such a server. No signal handlers: they would be those of the test itself. */
+export async function serve(options: PeerpulseOptions = {}): Promise<Served> {
+  const pulse = peerpulse({ ...options, drain: { signals: [], ...options.drain } })
+  const server = createServer((req, res) => res.end(`app ${req.method} ${req.url}`))
+  pulse.attach(server)
+  const url = await listen(server)
+  const dispose = async () => {
+    await pulse.detach()
+    await shut(server)
+  }
+  return { pulse, server, url, [Symbol.asyncDispose]: dispose }
 }
