@@ -86,7 +86,8 @@ function refuse(socket, status, ...headers) {
   )
 }
 
-// With noServer a WebSocketServer knows no http server: attach that too, or it is not drained and has no probes.
+// With noServer a WebSocketServer knows no http server. Attach that too: without it WebSockets are watched from their
+// 'connection' on, but nothing guards the upgrade before, refuses it in a drain, or answers a probe.
 // There is no middleware here, and the probes answer all the same: an attached server is asked before its listeners.
 pulse.attach(server, feed, admin)
 
