@@ -110,6 +110,8 @@ export class PeerConnection implements Connection, WheelEntry {
   /** Who went first: set by the transport when it hears of it. */
   sawEnd: 'idle' | 'busy' | undefined
   serverWentFirst = false
+  /** What it was doing when the cause of its end was first known; once the socket is destroyed, Node calls a response done. */
+  endPhase: ConnectionPhase | undefined
   errorCode: string | undefined
   errorMessage: string | undefined
   hadError = false
@@ -235,6 +237,7 @@ export class PeerConnection implements Connection, WheelEntry {
   /** Says why it ends. The first cause wins. */
   settle(reason: CloseReason): void {
     this.closeReason ??= reason
+    this.endPhase ??= this.phase
   }
 
   /** A byte came from the peer. */

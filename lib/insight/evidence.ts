@@ -13,7 +13,7 @@ export function gatherEvidence(
 ): CloseEvidence {
   const { clock } = connection.host
   const evidence: CloseEvidence = {
-    phase: connection.phase,
+    phase: connection.endPhase ?? connection.phase,
     ageMs: clock.now - connection.opened,
     silentMs: clock.now - connection.seen,
     idleMs: clock.now - connection.active,

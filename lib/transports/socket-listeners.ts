@@ -90,6 +90,7 @@ export function noteError(connection: PeerConnection, error: NodeJS.ErrnoExcepti
   if (connection.hadError) return
   if (appIsClosing(connection)) connection.serverWentFirst = true
   connection.hadError = true
+  connection.endPhase ??= connection.phase
   connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
   connection.errorMessage ??= peerText(String(error?.message ?? error))
 }
