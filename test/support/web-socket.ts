@@ -29,8 +29,8 @@ export async function openWebSocket(
   webSocket.on('error', (error) => {
     failure = error
   })
-  await Promise.race([heard(webSocket, 'open'), closed])
-  if (webSocket.readyState !== WebSocket.OPEN) throw failure ?? new Error('the WebSocket did not open')
+  const opened = await Promise.race([heard(webSocket, 'open').then(() => true), closed.then(() => false)])
+  if (!opened) throw failure ?? new Error('the WebSocket did not open')
   const localPort = (webSocket as unknown as { _socket: Socket })._socket.localPort as number
   return { webSocket, port: localPort, messages, closed }
 }
