@@ -150,6 +150,7 @@ class Pulse implements Peerpulse {
     this.#leaveShutdown?.()
     this.#targets.restore()
     this.#pressure?.stop()
+    this.#checks.abandon()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
     if (this.#probeServer !== undefined) await closeProbeServer(this.#probeServer)
   }

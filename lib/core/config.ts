@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import type { PeerpulseOptions, ResolvedConfig } from '../../types/options.js'
-import { memorySection, sections } from './config-schema.js'
+import { isPlainObject, memorySection, sections } from './config-schema.js'
 import { defaults, pingShareOfIdleTimeout, sectionDefaults } from './defaults.js'
 import { ConfigError } from './errors.js'
 import { nearestName } from './nearest-name.js'
@@ -37,11 +37,9 @@ function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'function') return 'a function'
   if (Array.isArray(value)) return `[${value.map(describe).join(', ').slice(0, 40)}]`
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+  if (typeof value !== 'object' || value === null) return String(value)
+  return isPlainObject(value) ? 'an object' : `an object of class ${value.constructor?.name ?? 'unknown'}`
 }
-
-const isPlainObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 /** Defaults below what was given; a key given as `undefined` counts as not given. */
 function overlay(base: object, given: object): object {
@@ -125,7 +123,13 @@ function contradictions(options: PeerpulseOptions, config: ResolvedConfig): stri
   }
   if (probes && new Set([probes.livez, probes.readyz, probes.startupz]).size < 3)
     problems.push('probes: livez, readyz and startupz must have three different paths')
-  if (behind && heartbeat && heartbeat.intervalMs > behind.idleTimeoutMs * pingShareOfIdleTimeout) {
+  const givenInterval = options.heartbeat && options.heartbeat.intervalMs
+  if (
+    behind &&
+    heartbeat &&
+    givenInterval !== undefined &&
+    heartbeat.intervalMs > behind.idleTimeoutMs * pingShareOfIdleTimeout
+  ) {
     problems.push(
       `heartbeat.intervalMs: ${heartbeat.intervalMs} is more than ${pingShareOfIdleTimeout} of behind.idleTimeoutMs (${behind.idleTimeoutMs}); leave it out, or set it to at most ${behind.idleTimeoutMs * pingShareOfIdleTimeout}`,
     )
@@ -183,7 +187,7 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
   if (config.heartbeat && config.behind && givenInterval === undefined) {
     const intervalMs = Math.min(
       config.heartbeat.intervalMs,
-      Math.floor(config.behind.idleTimeoutMs * pingShareOfIdleTimeout),
+      Math.max(1, Math.floor(config.behind.idleTimeoutMs * pingShareOfIdleTimeout)),
     )
     config.heartbeat = { ...config.heartbeat, intervalMs }
   }

@@ -1,4 +1,5 @@
 import type { Logger } from '../../types/logger.js'
+import { errorText } from './error-text.js'
 import type { WarningCode } from './errors.js'
 import type { Events } from './events.js'
 
@@ -41,11 +42,7 @@ export class Warnings {
     this.callbackErrors++
     // A warning about a warning listener would call it again.
     if (what === 'warning listener') return
-    this.warn(
-      'PEERPULSE_WARN_CALLBACK',
-      `${what} threw: ${error instanceof Error ? error.message : String(error)}`,
-      error,
-    )
+    this.warn('PEERPULSE_WARN_CALLBACK', `${what} threw: ${errorText(error)}`, error)
   }
 
   /** Calls the logger, which is the app's too. */

@@ -1,8 +1,8 @@
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { Clock } from '../core/clock.js'
+import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
-import { peerText } from '../core/peer-text.js'
 import type { Wheel } from '../core/wheel.js'
 
 interface Entry {
@@ -36,6 +36,7 @@ const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export class Checks {
   readonly #entries = new Map<string, Entry>()
   readonly #host: CheckHost
+  readonly #waiting = new Set<(words: string) => void>()
 
   constructor(host: CheckHost) {
     this.#host = host
@@ -65,6 +66,10 @@ export class Checks {
     }
   }
 
+  names(probe: Probe): string[] {
+    return [...this.#entries.values()].filter((entry) => entry.probe === probe).map(({ name }) => name)
+  }
+
   /** Asks the checks of a probe, all at once; those that are named in `excluded` are left out. */
   async answer(probe: Probe, select: (name: string) => boolean): Promise<ProbeAnswer> {
     const entries = [...this.#entries.values()].filter((entry) => entry.probe === probe && select(entry.name))
@@ -76,8 +81,13 @@ export class Checks {
     return { status: worst(Object.values(checks).map(({ status }) => status)), checks }
   }
 
+  /** The clock stops: nobody is kept waiting for a check that hangs. */
+  abandon(): void {
+    for (const giveUp of this.#waiting) giveUp('the pulse was detached')
+  }
+
   #result(entry: Entry): Promise<CheckResult> | CheckResult {
-    if (entry.last !== undefined && entry.passed && entry.probe === 'startupz') return entry.last
+    if (entry.passed && entry.probe === 'startupz' && entry.last !== undefined) return entry.last
     if (entry.running !== undefined) return entry.running
     if (entry.last !== undefined && this.#host.clock.realNow() - entry.ranAt < entry.cacheMs)
       return entry.last
@@ -93,22 +103,24 @@ export class Checks {
     const controller = new AbortController()
     let problem: string | undefined
     clock.start()
-    let giveUp: (error: Error) => void = () => {}
+    let giveUp: (words: string) => void = () => {}
     const timedOut = new Promise<never>((_, reject) => {
-      giveUp = reject
+      giveUp = (words) => {
+        const error = new PeerpulseError('PEERPULSE_ERR_CHECK_TIMEOUT', words)
+        reject(error)
+        controller.abort(error)
+      }
     })
-    const timer = wheel.after(clock.now, entry.timeoutMs, () => {
-      const error = new PeerpulseError('PEERPULSE_ERR_CHECK_TIMEOUT', `no answer in ${entry.timeoutMs} ms`)
-      giveUp(error)
-      controller.abort(error)
-    })
+    this.#waiting.add(giveUp)
+    const timer = wheel.after(clock.now, entry.timeoutMs, () => giveUp(`no answer in ${entry.timeoutMs} ms`))
     try {
       const answer = await Promise.race([(async () => entry.check(controller.signal))(), timedOut])
       if (answer === false) problem = 'the check answered false'
     } catch (error) {
-      problem = error instanceof Error ? error.message : String(error)
+      problem = errorText(error)
     } finally {
       wheel.cancel(timer)
+      this.#waiting.delete(giveUp)
     }
     return this.#keep(entry, problem, Math.round(clock.realNow() - startedAt))
   }
@@ -120,7 +132,7 @@ export class Checks {
       status,
       time: Date.now(),
       durationMs,
-      ...(problem === undefined ? undefined : { output: peerText(problem) }),
+      ...(problem === undefined ? undefined : { output: problem }),
     }
     entry.last = result
     entry.ranAt = this.#host.clock.realNow()
@@ -143,6 +155,7 @@ function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: 
     return `the name must be letters, digits, '.', '_' or '-', 64 at most, not '${String(name)}'`
   if (taken) return `there is a check '${name}' already; dispose it first, or take another name`
   if (typeof check !== 'function') return `the check '${name}' must be a function`
+  if (typeof options !== 'object' || options === null) return 'the options must be an object'
   for (const key of Object.keys(options)) {
     if (!['probe', 'timeoutMs', 'cacheMs', 'soft'].includes(key))
       return `unknown option '${key}'; there are probe, timeoutMs, cacheMs and soft`

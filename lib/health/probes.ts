@@ -53,28 +53,33 @@ export class Probes {
     return true
   }
 
+  /** One probe's path may begin with another's: the longest that fits is meant. */
   #parse(url: string): Asked | undefined {
+    let asked: Asked | undefined
+    let longest = 0
     for (const probe of ['livez', 'readyz', 'startupz'] as const) {
       const path = this.#config[probe]
-      if (!url.startsWith(path)) continue
       const rest = url.slice(path.length)
-      if (rest !== '' && rest[0] !== '?' && rest[0] !== '/') continue
+      if (
+        !url.startsWith(path) ||
+        path.length < longest ||
+        (rest !== '' && rest[0] !== '?' && rest[0] !== '/')
+      )
+        continue
+      longest = path.length
       const [name = '', query = ''] = rest.split('?', 2)
-      return { probe, only: name.length > 1 ? name.slice(1) : undefined, query: new URLSearchParams(query) }
+      asked = { probe, only: name.length > 1 ? name.slice(1) : undefined, query: new URLSearchParams(query) }
     }
-    return undefined
+    return asked
   }
 
   async #answer({ probe, only, query }: Asked): Promise<ProbeAnswer | undefined> {
     const excluded = new Set(query.getAll('exclude'))
     const select = (name: string) => (only === undefined ? !excluded.has(name) : name === only)
-    const [own, { checks }] = await Promise.all([
-      this.#ownChecks(probe, select),
-      this.#checks.answer(probe, select),
-    ])
-    const all = { ...own, ...checks }
+    const checks =
+      probe === 'startupz' ? await this.#startup(select) : (await this.#checks.answer(probe, select)).checks
+    const all = { ...(await this.#ownChecks(probe, select)), ...checks }
     if (only !== undefined && Object.keys(all).length === 0) return undefined
-    if (probe === 'startupz' && only === undefined && excluded.size === 0) await this.#isStarted()
     return { status: worst(Object.values(all).map(({ status }) => status)), checks: all }
   }
 
@@ -92,41 +97,44 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      if (select('startup'))
-        put('startup', (await this.#isStarted()) ? 'pass' : 'fail', 'the startup checks have not passed yet')
-      if (select('drain'))
-        put('drain', this.#facts.draining() ? 'fail' : 'pass', 'the server is shutting down')
+      const { draining, level } = this.#facts
+      if (select('startup')) {
+        if (!this.#started) await this.#startup(() => false)
+        put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
+      }
+      if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure'))
-        put(
-          'pressure',
-          this.#facts.level() === 'critical' ? 'warn' : 'pass',
-          'the process is under critical pressure',
-        )
+        put('pressure', level() === 'critical' ? 'warn' : 'pass', 'the process is under critical pressure')
     }
     return own
   }
 
-  /** Once passed, stays passed. */
-  async #isStarted(): Promise<boolean> {
-    if (this.#started) return true
-    if (!this.#facts.listening()) return false
-    const { status } = await this.#checks.answer('startupz', () => true)
-    this.#started ||= status !== 'fail'
-    return this.#started
+  /** Asks the startup checks, all of them, until they have passed once; from then on they pass, whatever is added. */
+  async #startup(select: (name: string) => boolean): Promise<Record<string, CheckResult>> {
+    if (this.#started) {
+      const passed: CheckResult = { status: 'pass', time: Date.now(), durationMs: 0 }
+      return Object.fromEntries(
+        this.#checks
+          .names('startupz')
+          .filter(select)
+          .map((name) => [name, passed]),
+      )
+    }
+    const { status, checks } = await this.#checks.answer('startupz', () => true)
+    this.#started ||= status !== 'fail' && this.#facts.listening()
+    return Object.fromEntries(Object.entries(checks).filter(([name]) => select(name)))
   }
 
   #send(req: IncomingMessage, res: ServerResponse, asked: Asked, answer: ProbeAnswer | undefined): void {
     if (res.headersSent || res.destroyed) return
     const code = answer === undefined ? 404 : answer.status === 'fail' ? 503 : 200
-    const verbose = asked.query.has('verbose')
-    const body = this.#mayKnow(req)
+    const mayKnow = this.#mayKnow(req)
+    const verbose = mayKnow && asked.query.has('verbose')
+    const body = mayKnow
       ? detailed(answer, asked, verbose)
       : JSON.stringify({ status: answer?.status ?? 'fail' })
     res.writeHead(code, {
-      'Content-Type':
-        verbose && this.#mayKnow(req)
-          ? 'text/plain; charset=utf-8'
-          : 'application/health+json; charset=utf-8',
+      'Content-Type': verbose ? 'text/plain; charset=utf-8' : 'application/health+json; charset=utf-8',
       'Content-Length': Buffer.byteLength(body),
       'Cache-Control': 'no-store',
     })
@@ -138,7 +146,10 @@ export class Probes {
     if (typeof details === 'boolean') return details
     if (details === 'loopback') return isFromLoopback(req)
     try {
-      return details(req) === true
+      const answer: unknown = details(req)
+      // Made async by mistake: a promise is no yes, and its rejection is nobody's.
+      if (answer instanceof Promise) answer.catch((error) => this.#facts.onDetailsError(error))
+      return answer === true
     } catch (error) {
       this.#facts.onDetailsError(error)
       return false
