@@ -52,9 +52,11 @@ export class SocketListeners {
 
   watch(socket: Socket, connection: PeerConnection): void {
     carry(this.#sink, socket, connection)
-    socket.on('error', this.#onError)
-    socket.on('end', this.#onEnd)
-    socket.on('close', this.#onClose)
+    // First in line: Node and `ws` answer a FIN in their own 'end' listeners, which are there already on a socket that
+    // was open before attach, and afterwards it looks as if the server had gone first.
+    socket.prependListener('error', this.#onError)
+    socket.prependListener('end', this.#onEnd)
+    socket.prependListener('close', this.#onClose)
   }
 
   /** The TLS handshake is done: from here on the errors show on the TLS socket alone. */
