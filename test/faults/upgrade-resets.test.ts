@@ -112,16 +112,26 @@ async function storm(port: number, stack: Stack, random: Random): Promise<void> 
   )
 }
 
-/** An ordinary request; also waits until no auth hook waits any more, so that none can still end the process. */
-async function settle(t: TestContext, child: Child, secure = false): Promise<void> {
+/** Asks with ordinary requests until the answer is the one that is waited for. */
+async function askUntil(
+  t: TestContext,
+  child: Child,
+  path: string,
+  answer: string,
+  secure = false,
+): Promise<void> {
   await until(async () => {
     assert.ok(child.alive, `the process died: ${child.stderr}`)
     const peer = await connectRaw(t, child.port, secure)
-    const response = await requestRaw(peer, '/waiting')
+    const response = await requestRaw(peer, path)
     peer.end()
-    return response.endsWith('\r\n\r\n0')
-  }, 'the auth hooks to end')
+    await peer.gone()
+    return response.endsWith(`\r\n\r\n${answer}`)
+  }, `${path} to be ${answer}`)
 }
+
+/** No auth hook waits any more, so that none can still end the process. */
+const settle = (t: TestContext, child: Child, secure = false) => askUntil(t, child, '/waiting', '0', secure)
 
 /** The fixture's stacks know nothing of https; it is an argument of its own. */
 function startStack(t: TestContext, name: string, mode: 'pulse' | 'bare', random: Random): Promise<Child> {
@@ -137,7 +147,8 @@ for (const [name, stack] of Object.entries(stacks)) {
     await storm(child.port, stack, random)
     await settle(t, child, stack.secure)
     await stack.greet(t, child.port, stack.secure)
-    await settle(t, child, stack.secure)
+    // Of all that came and went, only the connection that asks is left.
+    await askUntil(t, child, '/open', '1', stack.secure)
     assert.ok(child.alive, child.stderr)
     assert.equal(child.stderr, '')
   })
