@@ -77,6 +77,8 @@ export const http1: PeerTransport = {
     if (sawEnd === 'busy') return 'peer-ended'
     if (pendingReason !== undefined) return pendingReason
     if (sawEnd === 'idle') return 'peer-closed'
+    // TLS reads in place of the TCP socket, which therefore does not tell of a FIN before the handshake is done.
+    if (connection.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
     return peerAskedToClose(connection) ? 'peer-closed' : 'server-closed'
   },
 }
