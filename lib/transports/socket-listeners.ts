@@ -30,7 +30,7 @@ export class SocketListeners {
       if (connection === undefined || connection.sawEnd !== undefined) return
       if (appIsClosing(connection)) connection.serverWentFirst = true
       // A FIN that answers ours says nothing.
-      if (connection.webSocket === undefined && this.writableEnded) return
+      if (this.writableEnded) return
       connection.sawEnd =
         connection.transport.isBusy(connection) || connection.phase === 'upgrade' ? 'busy' : 'idle'
     }
