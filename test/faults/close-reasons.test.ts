@@ -93,6 +93,7 @@ function webSocketApp(pulse: Peerpulse, webSocket: WebSocket, req: IncomingMessa
     '/echo': () => void webSocket.on('message', (data) => webSocket.send(String(data))),
     '/close': () => webSocket.close(1000, 'done'),
     '/terminate': () => webSocket.terminate(),
+    '/end': () => req.socket.end(),
     '/destroy': () => req.socket.destroy(),
     '/fail': () => req.socket.destroy(boom()),
     '/flood': () => {
@@ -237,6 +238,34 @@ const scenarios: Scenario[] = [
     async run(world) {
       const peer = await raw(world)
       await untilPhase(world, peer.port, 'awaiting-request')
+      peer.end()
+      return peer.port
+    },
+  },
+  {
+    what: 'FIN before a TLS handshake (the check of a balancer)',
+    reason: 'peer-closed',
+    setting: 'plain',
+    phase: 'tls-handshake',
+    only: 'https',
+    async run(world) {
+      const peer = await connectTcp(world.scope, world.port)
+      await untilPhase(world, peer.port, 'tls-handshake')
+      peer.end()
+      return peer.port
+    },
+  },
+  {
+    what: 'FIN in the middle of a TLS handshake',
+    reason: 'peer-ended',
+    setting: 'plain',
+    phase: 'tls-handshake',
+    only: 'https',
+    async run(world) {
+      const peer = await connectTcp(world.scope, world.port)
+      // The head of a ClientHello.
+      peer.write(Buffer.from([22, 3, 1, 2, 0, 1]))
+      await until(() => (find(world, peer.port)?.bytesRead ?? 0) > 0, 'the half of a ClientHello')
       peer.end()
       return peer.port
     },
@@ -681,6 +710,18 @@ const scenarios: Scenario[] = [
     reason: 'server-closed',
     setting: 'plain',
     run: afterUpgrade('/destroy'),
+  },
+  {
+    what: 'the app ends the socket of a WebSocket',
+    reason: 'server-closed',
+    setting: 'plain',
+    async run(world) {
+      const peer = await raw(world)
+      peer.write(upgradeRequest('/end'))
+      await until(() => peer.ended || peer.closed, "the app's FIN")
+      peer.end()
+      return peer.port
+    },
   },
   {
     what: 'the app refuses an upgrade',
