@@ -49,7 +49,7 @@ export async function play({ bare, scenario, print }) {
     print(`${time} s  ${text}`.slice(0, lineWidth))
   }
   const status = () => {
-    const ended = Object.entries(endedSince).map(([why, count]) => `${count} ${why}`)
+    const ended = Object.entries(endedSince).map(([why, count]) => `${count} x ${why}`)
     endedSince = {}
     const memory = supervisor.memoryMib === 0 ? '-' : Math.round(supervisor.memoryMib)
     const columns = [
@@ -69,7 +69,7 @@ export async function play({ bare, scenario, print }) {
     deadMost = Math.max(deadMost, ledger.deadHeld)
   })
   supervisor.on('death', (how) => {
-    say(`!! the server was ${how}; ${ledger.open} connections are gone with it; it is started again`)
+    say(`!! the server ${how}, and ${ledger.open} connections with it; it is started again`)
     ledger.noteServerGone()
     streams = undefined
   })
@@ -151,7 +151,7 @@ export async function play({ bare, scenario, print }) {
     ledger.noteServerGone()
     await sleep(500)
     clearInterval(ticking)
-    status()
+    if (Object.keys(endedSince).length > 0) status()
     say(`> the server process: ${exit}`)
 
     const deathTimes = supervisor.deaths.map(({ atMs }) => supervisor.startedAt + atMs)

@@ -121,7 +121,7 @@ export class Supervisor extends EventEmitter {
     if (this.#stopping) return
     const crashed = /^\w*Error.*$/m.exec(this.#stderr)?.[0]
     const how = this.#overCeiling
-      ? `killed above ${this.#ceilingMib} MiB`
+      ? `was killed above ${this.#ceilingMib} MiB`
       : `crashed: ${crashed ?? child.signalCode ?? `exit code ${child.exitCode}`}`
     this.#overCeiling = false
     this.deaths.push({ atMs: performance.now() - this.startedAt, how })

@@ -66,7 +66,7 @@ function alive({ deaths }) {
   const [first] = deaths
   if (first === undefined) return 'yes'
   const times = deaths.length === 1 ? '' : `, ${deaths.length} times in all`
-  return `NO: ${first.how} after ${Math.round(first.atMs / 1_000)} s${times}`
+  return `NO: it ${first.how} after ${Math.round(first.atMs / 1_000)} s${times}`
 }
 
 /** @param {import('./story.js').Result} result */
