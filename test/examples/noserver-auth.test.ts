@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { Peer, refusalOf, startExample } from '../support/example-process.js'
-import { ask } from '../support/probe-client.js'
+import { ask, inTime } from '../support/probe-client.js'
 
 const as = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } })
 
@@ -32,8 +32,9 @@ test('noserver-auth: who is known comes in, by path; everybody else is refused w
 test('noserver-auth: a peer that resets while it is being authenticated does no harm', async () => {
   await using example = await startExample('noserver-auth', { AUTH_MS: '300' })
   const sockets = Array.from({ length: 10 }, () => connect(example.port, 'localhost'))
+  // All at once: they need not connect in order, and an event that nobody waits for yet is missed.
+  await inTime(Promise.all(sockets.map((socket) => once(socket, 'connect'))), 'ten connections')
   for (const socket of sockets) {
-    await once(socket, 'connect')
     socket.write(
       'GET /feed HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
         'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
