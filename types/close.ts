@@ -39,7 +39,7 @@ export interface CloseEvidence {
   level: PressureLevel
   /** How long stalls of the event loop had lasted, within the minute before the close. */
   stalledMs: number
-  /** The close code of the peer's or our close frame. */
+  /** The code of the peer's close frame; when it answered ours, the code we sent. */
   webSocketCode?: number
   /** The peer's close reason, escaped and cut to 123 characters. */
   webSocketReason?: string

@@ -1,3 +1,5 @@
+import type { CloseReason } from '../../types/close.js'
+
 /** Base of every error that peerpulse throws. Test `code`, not the message. */
 export class PeerpulseError extends Error {
   readonly code: PeerpulseErrorCode
@@ -28,7 +30,7 @@ export type PeerpulseErrorCode = keyof typeof errorCodes
 export const warningCodes = {
   PEERPULSE_WARN_NOT_ATTACHED:
     'The middleware answered a request, but the server was never attached: only probes and shedding work.',
-  PEERPULSE_WARN_CALLBACK: "A listener, check, cleanup, hook or logger of the app's threw; it was caught.",
+  PEERPULSE_WARN_CALLBACK: "A listener, cleanup, hook or other callback of the app's threw; it was caught.",
   PEERPULSE_WARN_LEAK: 'A tracked stream outlived its connection.',
   PEERPULSE_WARN_DRY_RUN: 'A dry run would have closed this connection, or begun this drain.',
   PEERPULSE_WARN_WS_INTERNALS:
@@ -53,8 +55,8 @@ export class ConfigError extends PeerpulseError {
 
 /** The reason of an aborted `connection.signal`. Code `PEERPULSE_ERR_CONNECTION_CLOSED`. */
 export class ConnectionClosedError extends PeerpulseError {
-  readonly closeReason: string
-  constructor(closeReason: string, id: number) {
+  readonly closeReason: CloseReason
+  constructor(closeReason: CloseReason, id: number) {
     super('PEERPULSE_ERR_CONNECTION_CLOSED', `connection ${id} closed: ${closeReason}`)
     this.closeReason = closeReason
   }

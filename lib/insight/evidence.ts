@@ -1,6 +1,7 @@
 import type { CloseEvidence } from '../../types/close.js'
 import type { PressureLevel } from '../../types/monitor.js'
 import type { PeerConnection } from '../core/connection.js'
+import { peerText } from '../core/peer-text.js'
 
 /** How far back stalls are told. */
 const stallWindowMs = 60_000
@@ -27,6 +28,6 @@ export function gatherEvidence(
   if (connection.errorCode !== undefined) evidence.code = connection.errorCode
   if (connection.errorMessage !== undefined) evidence.message = connection.errorMessage
   if (frame?.code !== undefined) evidence.webSocketCode = frame.code
-  if (frame !== undefined && frame.reason !== '') evidence.webSocketReason = frame.reason
+  if (frame !== undefined && frame.reason !== '') evidence.webSocketReason = peerText(frame.reason, 123)
   return evidence
 }

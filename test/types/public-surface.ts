@@ -178,7 +178,7 @@ try {
   peerpulse()
 } catch (error) {
   if (error instanceof ConfigError) holds<Same<typeof error.problems, readonly string[]>>()
-  if (error instanceof ConnectionClosedError) error.closeReason satisfies string
+  if (error instanceof ConnectionClosedError) holds<Same<typeof error.closeReason, CloseReason>>()
   if (error instanceof PeerpulseError) holds<Same<typeof error.code, PeerpulseErrorCode>>()
 }
 
