@@ -28,7 +28,7 @@ import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
 import { Checks } from './health/checks.js'
-import { closeProbeServer, openProbeServer } from './health/probe-server.js'
+import { closeProbeServer, openProbeServer, portOf } from './health/probe-server.js'
 import { ownChecks, Probes } from './health/probes.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
@@ -132,7 +132,7 @@ class Pulse implements Peerpulse {
   }
 
   drain(why = 'drain()'): Promise<DrainReport> {
-    this.#checkUsable('drain')
+    if (this.#detached) return Promise.reject(detachedError('drain'))
     if (!this.#endings.dryRun) return this.#drain.start(String(why))
     const count = this.#lifecycle.registry.size
     this.#warnings.warn(
@@ -173,6 +173,7 @@ class Pulse implements Peerpulse {
   }
 
   addCheck(name: string, check: Check, options: CheckOptions = {}): Disposable {
+    this.#checkUsable('addCheck')
     return this.#checks.add(name, check, options, ownChecks)
   }
 
@@ -201,6 +202,7 @@ class Pulse implements Peerpulse {
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
       draining: this.#drain.active,
+      probesPort: portOf(this.#probeServer),
       callbackErrors: this.#warnings.callbackErrors,
       pressure: this.#pressure ?? { level: 'normal', since: 0, monitors: [], readings: {} },
     })
@@ -440,12 +442,13 @@ class Pulse implements Peerpulse {
   }
 
   #checkUsable(method: string): void {
-    if (!this.#detached) return
-    throw new PeerpulseError(
-      'PEERPULSE_ERR_DETACHED',
-      `${method}: this pulse was detached; make a new one with peerpulse()`,
-    )
+    if (this.#detached) throw detachedError(method)
   }
+}
+
+function detachedError(method: string): PeerpulseError {
+  const message = `${method}: this pulse was detached; make a new one with peerpulse()`
+  return new PeerpulseError('PEERPULSE_ERR_DETACHED', message)
 }
 
 function closeFrameOf({ webSocket }: PeerConnection): ReturnType<typeof closeFrameFrom> {

@@ -56,7 +56,10 @@ export interface Connection {
   readonly closeReason: CloseReason | undefined
   /** What was known when it closed; set with state `closed`. */
   readonly evidence: CloseEvidence | undefined
-  /** Aborted with the close reason (as `signal.reason.closeReason`) when the connection closes. Made when first asked for. */
+  /**
+   * Aborted with the close reason (as `signal.reason.closeReason`) when the connection closes. Made when first asked
+   * for. An `abort` listener that throws is an uncaught exception: that is Node's rule, and cannot be caught here.
+   */
   readonly signal: AbortSignal
   /** Application silence in milliseconds after which this connection is closed; `false` is never. Starts as the `idle` section says. */
   idleTimeoutMs: number | false

@@ -4,74 +4,76 @@ import type { Logger } from './logger.js'
 /** Detects dead peers. `false`: no pings, no TCP keepalive. */
 export interface HeartbeatOptions {
   /** A WebSocket peer silent for this long gets a ping. Default 25 000: one ping inside a middlebox's usual 60 s. With `behind`, at most 0.4 of its `idleTimeoutMs`. */
-  intervalMs?: number
+  intervalMs?: number | undefined
   /** Silent for `intervalMs + timeoutMs`, it is terminated as `half-open`. Default 10 000. */
-  timeoutMs?: number
+  timeoutMs?: number | undefined
   /** TCP keepalive's initial delay, on every socket: the only half-open detection for HTTP, SSE and unknown upgraded sockets. Default 30 000. `false`: left as the app set it. */
-  tcpKeepAliveMs?: number | false
+  tcpKeepAliveMs?: number | false | undefined
 }
 
 /** Application silence that closes a connection. All `false` by default: closing quiet users unasked is a bug report. */
 export interface IdleOptions {
   /** WebSockets, without traffic in either direction. Pings and pongs are not traffic. */
-  websocketMs?: number | false
+  websocketMs?: number | false | undefined
   /** Server-sent event streams. */
-  sseMs?: number | false
+  sseMs?: number | false | undefined
   /** Upgraded sockets of libraries that peerpulse does not know. */
-  upgradedMs?: number | false
+  upgradedMs?: number | false | undefined
   /** WebSockets and upgraded sockets whose peer sent nothing: catches a leaked subscription that is still pushed to. */
-  inboundMs?: number | false
+  inboundMs?: number | false | undefined
 }
 
 /** Rotates long-lived connections, so that a fleet rebalances. `false` by default. */
 export interface LifetimeOptions {
   maxAgeMs: number
   /** Part of `maxAgeMs` (0 to 1) that is taken off at random, so that connections of one moment do not end in one moment. Default 0.1. */
-  jitter?: number
+  jitter?: number | undefined
 }
 
 /** Bounds what connections buffer in this process. */
 export interface BudgetOptions {
   /** Hard cap of one connection; above it, it is evicted at once. Default 16 MiB. */
-  perConnectionBytes?: number
+  perConnectionBytes?: number | undefined
   /** Above it a connection is `congested`. Default 1 MiB. */
-  highWaterBytes?: number
+  highWaterBytes?: number | undefined
   /** Below it a connection is no longer `congested`. Default 256 KiB. */
-  lowWaterBytes?: number
+  lowWaterBytes?: number | undefined
   /** Above high water without one byte drained for this long: evicted as `slow-consumer`. Default 2 000. */
-  stalledMs?: number
+  stalledMs?: number | undefined
   /** All connections together; above it the heaviest are evicted. Default `'auto'`: a 16th of the memory limit, at least 32 MiB. */
-  totalBytes?: number | 'auto'
+  totalBytes?: number | 'auto' | undefined
 }
 
 /** When to refuse work. */
 export interface PressureOptions {
   /** V8 heap against its limit and RSS against `limitBytes`. `'auto'`: the container's limit, else the machine's memory. `false`: memory does not act. */
-  memory?: { limitBytes?: number | 'auto' } | false
+  memory?: { limitBytes?: number | 'auto' } | false | undefined
   /** Pressure that enters `elevated` and `critical`. Default `[0.8, 0.92]`. */
-  enter?: [number, number]
+  enter?: [number, number] | undefined
   /** Pressure below which `elevated` and `critical` are left. Default `[0.7, 0.85]`. */
-  leave?: [number, number]
+  leave?: [number, number] | undefined
   /** Least time in a level before it is left downwards. Default 5 000. */
-  dwellMs?: number
+  dwellMs?: number | undefined
   /** No level is entered for this long after start. Default 10 000. */
-  warmUpMs?: number
+  warmUpMs?: number | undefined
   /** `true`: event-loop delay and utilization raise the level too. Default `false`: they are only reported. */
-  eventLoop?: boolean
+  eventLoop?: boolean | undefined
   /** Requests with a priority above 0 are refused last: only when the pressure is past the middle between critical and 1. */
-  priority?: (req: IncomingMessage) => number
+  priority?: ((req: IncomingMessage) => number) | undefined
 }
 
 /** Caps on connections. A connection is any open socket, pooled keep-alive included. */
 export interface LimitsOptions {
   /** More are refused with 503 and `Retry-After`; above 110 % the socket is destroyed at accept. Default `false`. */
-  maxConnections?: number | false
+  maxConnections?: number | false | undefined
   /** More of one address are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
-  maxPerPeer?: number | false
+  maxPerPeer?: number | false | undefined
   /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Default 10 000. */
-  handshakeTimeoutMs?: number | false
+  handshakeTimeoutMs?: number | false | undefined
   /** Whose `X-Forwarded-For` counts, in Express' words: `true`, hops, addresses, or a function. Default `false`. */
-  trustProxy?: boolean | number | string | string[] | ((address: string, hop: number) => boolean)
+  trustProxy?:
+    | (boolean | number | string | string[] | ((address: string, hop: number) => boolean))
+    | undefined
 }
 
 /** A step of the app's own in the shutdown. */
@@ -80,45 +82,45 @@ export type DrainHook = () => unknown
 /** Shutdown. `false`: no signal handlers; `pulse.drain()` still works with the defaults. */
 export interface DrainOptions {
   /** Default `['SIGTERM', 'SIGINT']`. SIGINT skips the readiness delay. A second signal exits at once. */
-  signals?: NodeJS.Signals[]
+  signals?: NodeJS.Signals[] | undefined
   /** Readiness fails and everything is still served for this long, so that balancers notice. Default 5 000. */
-  readinessDelayMs?: number
+  readinessDelayMs?: number | undefined
   /** WebSocket closes are spread over this time. Default 5 000. */
-  spreadMs?: number
+  spreadMs?: number | undefined
   /** How long a peer has to answer a close frame, in a drain or else. Default 2 000. */
-  closeTimeoutMs?: number
+  closeTimeoutMs?: number | undefined
   /** After this, what is left is terminated. Default 25 000: inside Kubernetes' 30 s. */
-  deadlineMs?: number
+  deadlineMs?: number | undefined
   /** The grace period of the orchestrator (Kubernetes' `terminationGracePeriodSeconds`, in ms); the durations above are fitted to it and may not be given beside it. */
-  terminationGraceMs?: number
+  terminationGraceMs?: number | undefined
   /** `true` closes WebSockets with 1012 (service restart), `false` with 1001 (going away). Default `true`. */
-  restart?: boolean
+  restart?: boolean | undefined
   /** Runs first, before the drain. */
-  beforeShutdown?: DrainHook
+  beforeShutdown?: DrainHook | undefined
   /** Runs after the drain: close databases here. */
-  onSignal?: DrainHook
+  onSignal?: DrainHook | undefined
   /** Runs last, before the process exits. */
-  onShutdown?: DrainHook
+  onShutdown?: DrainHook | undefined
   /** Time limit of each hook. Default 5 000. */
-  hookTimeoutMs?: number
+  hookTimeoutMs?: number | undefined
 }
 
 /** Health probes. `false`: none is answered. */
 export interface ProbesOptions {
   /** Path of the liveness probe. Default `/livez`. */
-  livez?: string
+  livez?: string | undefined
   /** Path of the readiness probe. Default `/readyz`. */
-  readyz?: string
+  readyz?: string | undefined
   /** Path of the startup probe. Default `/startupz`. */
-  startupz?: string
+  startupz?: string | undefined
   /** A port of its own for the probes, on all addresses, opened at `attach`; the app's port then answers none. `false`: on the app's port. */
-  port?: number | false
+  port?: number | false | undefined
   /** Time limit of a check. Default 900: the kubelet gives up after 1 s. */
-  checkTimeoutMs?: number
+  checkTimeoutMs?: number | undefined
   /** How long a check's result is used again. Default 1 000. */
-  cacheMs?: number
+  cacheMs?: number | undefined
   /** Who sees check names and outputs: `'loopback'` (default), `true`, `false`, or a function of the request. */
-  details?: 'loopback' | boolean | ((req: IncomingMessage) => boolean)
+  details?: ('loopback' | boolean | ((req: IncomingMessage) => boolean)) | undefined
 }
 
 /** What the load balancer in front does. `false` by default. */
@@ -130,27 +132,27 @@ export interface BehindOptions {
 /** Bounds of `pulse.history()`. `false`: nothing is kept. */
 export interface HistoryOptions {
   /** Default 1 000. */
-  maxCloses?: number
+  maxCloses?: number | undefined
   /** Default 5 000. */
-  maxPeers?: number
+  maxPeers?: number | undefined
 }
 
 /** Options of `peerpulse()`. Durations are milliseconds, sizes bytes; off is `false`, and `0` is a value. docs/config.md has every default and its reason. */
 export interface PeerpulseOptions {
-  heartbeat?: HeartbeatOptions | false
-  idle?: IdleOptions | false
-  lifetime?: LifetimeOptions | false
-  budget?: BudgetOptions | false
-  pressure?: PressureOptions | false
-  limits?: LimitsOptions | false
-  drain?: DrainOptions | false
-  probes?: ProbesOptions | false
-  behind?: BehindOptions | false
-  history?: HistoryOptions | false
+  heartbeat?: HeartbeatOptions | false | undefined
+  idle?: IdleOptions | false | undefined
+  lifetime?: LifetimeOptions | false | undefined
+  budget?: BudgetOptions | false | undefined
+  pressure?: PressureOptions | false | undefined
+  limits?: LimitsOptions | false | undefined
+  drain?: DrainOptions | false | undefined
+  probes?: ProbesOptions | false | undefined
+  behind?: BehindOptions | false | undefined
+  history?: HistoryOptions | false | undefined
   /** A pino-shaped logger: one structured line a close, and warnings. Default `false`. */
-  log?: Logger | false
+  log?: Logger | false | undefined
   /** Watch, explain and report what would have been shed, closed or evicted, but touch nobody. Default `false`. */
-  dryRun?: boolean
+  dryRun?: boolean | undefined
 }
 
 type Resolved<T> = { readonly [K in keyof T]-?: Exclude<T[K], undefined> }

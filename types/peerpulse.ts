@@ -44,6 +44,8 @@ export interface Snapshot {
   attached: number
   draining: boolean
   dryRun: boolean
+  /** The port on which the probes listen, with `probes.port`; `false` while they are on the app's. */
+  probesPort: number | false
   connections: {
     open: number
     byProtocol: Partial<Record<Protocol, number>>

@@ -25,12 +25,13 @@ const isTrust = (value: unknown) =>
   isFunction(value)
 
 const positiveMs = 'a number of milliseconds above 0'
-const ms = () => must((value) => isNumber(value, 1), positiveMs)
+const isPositive = (value: unknown) => isNumber(value, Number.MIN_VALUE)
+const ms = () => must(isPositive, positiveMs)
 const msOrZero = () => must((value) => isNumber(value, 0), 'a number of milliseconds, 0 or more')
-const msOrFalse = () => must((value) => value === false || isNumber(value, 1), `${positiveMs}, or false`)
-const bytes = () => must((value) => isNumber(value, 1), 'a number of bytes above 0')
+const msOrFalse = () => must((value) => value === false || isPositive(value), `${positiveMs}, or false`)
+const bytes = () => must(isPositive, 'a number of bytes above 0')
 const bytesOrAuto = () =>
-  must((value) => value === 'auto' || isNumber(value, 1), "a number of bytes above 0, or 'auto'")
+  must((value) => value === 'auto' || isPositive(value), "a number of bytes above 0, or 'auto'")
 const count = () => must(isCount, 'a whole number above 0')
 const countOrFalse = () =>
   must((value) => value === false || isCount(value), 'a whole number above 0, or false')
@@ -53,7 +54,7 @@ export const sections = {
     inboundMs: msOrFalse(),
   }),
   lifetime: v.strictObject({
-    maxAgeMs: needed((value) => isNumber(value, 1), positiveMs),
+    maxAgeMs: needed(isPositive, positiveMs),
     jitter: must((value) => isNumber(value, 0) && value <= 1, 'a number from 0 to 1'),
   }),
   budget: v.strictObject({
@@ -108,7 +109,7 @@ export const sections = {
       "'loopback', true, false, or a function of the request",
     ),
   }),
-  behind: v.strictObject({ idleTimeoutMs: needed((value) => isNumber(value, 1), positiveMs) }),
+  behind: v.strictObject({ idleTimeoutMs: needed(isPositive, positiveMs) }),
   history: v.strictObject({ maxCloses: count(), maxPeers: count() }),
 }
 

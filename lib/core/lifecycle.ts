@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
-import type { IdleOptions } from '../../types/options.js'
+import type { ResolvedConfig } from '../../types/options.js'
 import { Clock } from './clock.js'
 import { type ConnectionHost, PeerConnection, type PeerTransport } from './connection.js'
 import type { Policy } from './policy.js'
@@ -32,7 +32,7 @@ export interface LifecycleParts {
   readonly warnings: Warnings
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost['reconnect']
-  readonly idle: Required<IdleOptions> | false
+  readonly idle: ResolvedConfig['idle']
   /** TCP keepalive's initial delay. */
   readonly tcpKeepAliveMs: number | false
   readonly firstTransport: PeerTransport

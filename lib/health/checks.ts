@@ -152,7 +152,7 @@ export function worst(statuses: readonly CheckStatus[]): CheckStatus {
 
 function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: boolean): string | undefined {
   if (typeof name !== 'string' || !validName.test(name))
-    return `the name must be letters, digits, '.', '_' or '-', 64 at most, not '${String(name)}'`
+    return `the name must be letters, digits, '.', '_' or '-', 64 at most, not ${typeof name === 'string' ? `'${name}'` : `a ${typeof name}`}`
   if (taken) return `there is a check '${name}' already; dispose it first, or take another name`
   if (typeof check !== 'function') return `the check '${name}' must be a function`
   if (typeof options !== 'object' || options === null) return 'the options must be an object'

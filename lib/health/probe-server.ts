@@ -16,3 +16,9 @@ export function closeProbeServer(server: Server): Promise<void> {
     server.closeAllConnections()
   })
 }
+
+/** Where it listens; `false` when it does not. */
+export function portOf(server: Server | undefined): number | false {
+  const address = server?.address()
+  return typeof address === 'object' && address !== null ? address.port : false
+}

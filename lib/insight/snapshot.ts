@@ -17,6 +17,7 @@ export interface SnapshotSources {
   readonly startedEpoch: number
   readonly attached: number
   readonly draining: boolean
+  readonly probesPort: number | false
   readonly callbackErrors: number
   readonly pressure: {
     level: Snapshot['pressure']['level']
@@ -42,6 +43,7 @@ export function takeSnapshot(from: SnapshotSources): Snapshot {
     attached: from.attached,
     draining: from.draining,
     dryRun: from.endings.dryRun,
+    probesPort: from.probesPort,
     connections: {
       open: registry.size,
       byProtocol,

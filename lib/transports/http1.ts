@@ -79,6 +79,8 @@ export const http1: PeerTransport = {
     if (sawEnd === 'idle') return 'peer-closed'
     // TLS reads in place of the TCP socket, which therefore does not tell of a FIN before the handshake is done.
     if (connection.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
+    // Node answers some malformed requests (one without a Host, for example) by itself, without an event.
+    if (!connection.requestSeen && connection.bytesWritten > 0) return 'protocol-error'
     return peerAskedToClose(connection) ? 'peer-closed' : 'server-closed'
   },
 }

@@ -31,8 +31,8 @@ export class SocketListeners {
       if (appIsClosing(connection)) connection.serverWentFirst = true
       // A FIN that answers ours says nothing.
       if (this.writableEnded) return
-      connection.sawEnd =
-        connection.transport.isBusy(connection) || connection.phase === 'upgrade' ? 'busy' : 'idle'
+      const { phase, protocol } = connection
+      connection.sawEnd = phase === 'request' || phase === 'upgrade' || protocol === 'sse' ? 'busy' : 'idle'
     }
     this.#onClose = function (this: Socket) {
       const connection = carried(sink, this)

@@ -124,7 +124,7 @@ const endings: Record<string, Ending> = {
   'the peer resets': { reason: 'peer-reset', end: ({ peer }) => peer.reset() },
   'the peer sends FIN': {
     // An event stream has no other end than its client's FIN, and an unknown protocol may be at its end.
-    reason: { http1: 'peer-ended', sse: 'peer-closed', websocket: 'peer-ended', upgraded: 'peer-closed' },
+    reason: { http1: 'peer-ended', sse: 'peer-ended', websocket: 'peer-ended', upgraded: 'peer-closed' },
     end: ({ peer }) => peer.end(),
   },
   'the peer sends a close frame': {
