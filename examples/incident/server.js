@@ -26,7 +26,7 @@ if (bare) {
 } else {
   // Everything is short, so that the story fits in a minute. In production leave the defaults, and set `idle`.
   pulse = peerpulse({
-    heartbeat: { intervalMs: 1_000, timeoutMs: 2_000 },
+    heartbeat: { intervalMs: 1_000, timeoutMs: 1_500 },
     idle: { inboundMs: 3_000 },
     budget: { highWaterBytes: 256 * 1024, lowWaterBytes: 64 * 1024, stalledMs: 500 },
     // In a container peerpulse reads the limit by itself; the ceiling of this demo is the supervisor's.
