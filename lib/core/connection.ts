@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { inspect } from 'node:util'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type {
   Connection,
@@ -173,7 +174,7 @@ export class PeerConnection implements Connection, WheelEntry {
       )
     }
     this.#idleTimeoutMs = value
-    if (this.state !== 'closed') this.reschedule()
+    this.reschedule()
   }
 
   get signal(): AbortSignal {
@@ -191,7 +192,6 @@ export class PeerConnection implements Connection, WheelEntry {
   close(reason: CloseReason = 'server-closed'): void {
     checkReason('close', reason)
     if (this.state === 'closing' || this.state === 'closed') return
-    this.#lastProtocol ??= this.transport.protocolOf(this)
     if (this.transport.isBusy(this)) {
       // The transport sees to it that the response in flight is the last; its end ends the connection.
       this.pendingReason ??= reason
@@ -199,6 +199,7 @@ export class PeerConnection implements Connection, WheelEntry {
       this.transport.close(this, reason)
       return
     }
+    this.#lastProtocol ??= this.transport.protocolOf(this)
     this.settle(reason)
     this.state = 'closing'
     this.closingSince = this.host.clock.now
@@ -278,9 +279,9 @@ export class PeerConnection implements Connection, WheelEntry {
     this.reschedule()
   }
 
-  /** Has the policies look at it on the next tick. */
+  /** Has the policies look at it on the next tick. One that is closing waits for its close timeout alone. */
   reschedule(): void {
-    if (this.index !== -1) this.host.wheel.schedule(this, this.host.clock.now)
+    if (this.index !== -1 && this.state !== 'closing') this.host.wheel.schedule(this, this.host.clock.now)
   }
 
   due(): void {
@@ -298,6 +299,30 @@ export class PeerConnection implements Connection, WheelEntry {
     this.response = undefined
     this.#abort()
     this.host.tracking.release(this, this.closeReason ?? 'server-closed')
+  }
+
+  /** What a log or a debugger should show: no sockets, no internals. */
+  toJSON(): object {
+    const { id, protocol, state, phase, remoteAddress, remotePort, openedAt, lastSeenAt, lastActiveAt } = this
+    const { rttMs, bytesRead, bytesWritten, bufferedBytes, congested, closeReason, evidence } = this
+    const times = { openedAt, lastSeenAt, lastActiveAt, rttMs }
+    const bytes = { bytesRead, bytesWritten, bufferedBytes, congested }
+    return {
+      id,
+      protocol,
+      state,
+      phase,
+      remoteAddress,
+      remotePort,
+      ...times,
+      ...bytes,
+      closeReason,
+      evidence,
+    }
+  }
+
+  [inspect.custom](): object {
+    return this.toJSON()
   }
 
   #abort(): void {

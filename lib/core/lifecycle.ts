@@ -58,7 +58,7 @@ let lastId = 0
 export class Lifecycle implements ConnectionSink, ConnectionHost {
   readonly key = Symbol('peerpulse')
   readonly clock = new Clock(() => this.#turn())
-  readonly wheel = new Wheel()
+  readonly wheel = new Wheel((error) => this.failed(error))
   readonly registry = new Registry()
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
@@ -96,6 +96,10 @@ export class Lifecycle implements ConnectionSink, ConnectionHost {
 
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
     return this.#parts.door().upgrade(connection, req)
+  }
+
+  failed(error: unknown): void {
+    this.#parts.warnings.callbackFailed('peerpulse itself', error)
   }
 
   unknownWebSocket(): void {
@@ -160,11 +164,21 @@ export class Lifecycle implements ConnectionSink, ConnectionHost {
   #turn(): void {
     const { now } = this.clock
     this.wheel.turn(now)
-    this.registry.pass(maxLooksPerTick, (connection) => {
+    this.registry.pass(maxLooksPerTick, (connection) => this.#look(connection, now))
+    try {
+      this.#parts.turned(now)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  #look(connection: PeerConnection, now: number): void {
+    try {
       connection.endIfDrained()
       if (now - connection.sampledAt >= sampleMs) connection.sample()
       this.#parts.look(connection, now)
-    })
-    this.#parts.turned(now)
+    } catch (error) {
+      this.failed(error)
+    }
   }
 }

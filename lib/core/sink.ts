@@ -18,6 +18,8 @@ export interface ConnectionSink {
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
   /** A WebSocket came whose inside we do not know; it cannot be followed. */
   unknownWebSocket(): void
+  /** We made a mistake; it was caught. */
+  failed(error: unknown): void
   /** The socket is gone. */
   closed(connection: PeerConnection): void
 }

@@ -35,10 +35,15 @@ function append(head: WheelEntry, entry: WheelEntry): void {
 export class Wheel {
   readonly #slots = Array.from({ length: slotCount }, ring)
   readonly #later = ring()
+  readonly #onError: (error: unknown) => void
   /** The last tick that was served to its end. */
   #position = 0
   /** The tick that is being served: whatever is put in meanwhile comes later. */
   #serving = 0
+
+  constructor(onError: (error: unknown) => void) {
+    this.#onError = onError
+  }
 
   /** Puts an entry in, or moves it, to be called at a credited time; `Infinity` takes it out. */
   schedule(entry: WheelEntry, at: number): void {
@@ -71,7 +76,7 @@ export class Wheel {
           append(this.#later, entry)
           continue
         }
-        entry.due()
+        this.#call(entry)
         if (--left === 0) break
       }
       for (
@@ -85,6 +90,15 @@ export class Wheel {
       // A slot that was cut short is gone through again in the next turn.
       if (left === 0) return
       this.#position = position
+    }
+  }
+
+  /** What is due must not keep others from their turn. */
+  #call(entry: WheelEntry): void {
+    try {
+      entry.due()
+    } catch (error) {
+      this.#onError(error)
     }
   }
 

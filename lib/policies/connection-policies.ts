@@ -15,12 +15,13 @@ export function createConnectionPolicies(
   endings: Endings,
 ): Policy[] {
   const { limits, heartbeat, idle, lifetime } = config
-  // Idle also without the section: a connection may be given an idle timeout of its own.
-  const policies = [createIdle(idle || defaults.idle, endings)]
+  const policies: Policy[] = []
   if (limits && limits.handshakeTimeoutMs !== false) {
     policies.push(createHandshakeDeadline(limits.handshakeTimeoutMs, endings))
   }
   if (heartbeat) policies.push(createHeartbeat(heartbeat, registry, endings))
+  // After the heartbeat: who is dead is not idle. And without the section too: a connection may have a timeout of its own.
+  policies.push(createIdle(idle || defaults.idle, endings))
   if (lifetime) policies.push(createLifetime(lifetime, endings))
   return policies
 }

@@ -11,6 +11,8 @@ const maxCreditTimeouts = 10
  * them grow to 4 and 6 MiB (`tcp_wmem`, `tcp_rmem`). The ping is behind that too.
  */
 const kernelBytes = 10 * 1024 * 1024
+/** Less than this before the ping is not worth waiting for; TLS always has a record or two on the way. */
+const largeBytes = 64 * 1024
 /** Pings a tick may always send; above it, a tick sends its fair share of the interval and a quarter. */
 const leastPingsPerTick = 50
 const shareHeadroom = 1.25
@@ -40,7 +42,7 @@ export function createHeartbeat(
   }
 
   function ping(connection: PeerConnection, now: number): number {
-    const behindBytes = connection.transport.bufferedBytes(connection) > 0
+    const behindBytes = connection.transport.bufferedBytes(connection) > largeBytes
     connection.pingSentAt = now
     connection.pongCreditAt = now
     connection.drainedAtPing = behindBytes ? connection.transport.drainedBytes(connection) : never

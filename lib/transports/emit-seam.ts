@@ -15,13 +15,19 @@ interface Emitter {
  */
 export function takeOverEmit(
   emitter: Emitter,
-  see: (event: unknown, first: unknown, second: unknown, third: unknown) => boolean,
+  see: (event: unknown, first: unknown, second: unknown) => boolean,
+  onError: (error: unknown) => void,
 ): Seam {
   const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
   const original = emitter.emit as (...args: unknown[]) => boolean
   let active = true
-  function emit(this: unknown, event: unknown, first: unknown, second: unknown, third: unknown): boolean {
-    if (active && see(event, first, second, third)) return true
+  function emit(this: unknown, event: unknown, first: unknown, second: unknown): boolean {
+    try {
+      if (active && see(event, first, second)) return true
+    } catch (error) {
+      // Our mistake must not become the app's: the event goes on as if we were not there.
+      onError(error)
+    }
     // biome-ignore lint/complexity/noArguments: no array is made for a request
     return Reflect.apply(original, this, arguments as unknown as unknown[])
   }

@@ -53,37 +53,41 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     else connection.settle('idle-timeout')
   }
 
-  return takeOverEmit(server, (event, first, second) => {
-    switch (event) {
-      case 'request':
-      case 'checkContinue':
-      case 'checkExpectation':
-        return request(first as IncomingMessage, second as ServerResponse)
-      case 'connection':
-        return accept(first as Socket)
-      case 'secureConnection':
-        secured(first as Socket)
-        return false
-      case 'upgrade':
-      case 'connect':
-        return upgrade(first as IncomingMessage, second as Socket)
-      case 'timeout': {
-        const connection = carried(sink, first as Socket)
-        if (connection !== undefined) timeout(connection)
-        return false
+  return takeOverEmit(
+    server,
+    (event, first, second) => {
+      switch (event) {
+        case 'request':
+        case 'checkContinue':
+        case 'checkExpectation':
+          return request(first as IncomingMessage, second as ServerResponse)
+        case 'connection':
+          return accept(first as Socket)
+        case 'secureConnection':
+          secured(first as Socket)
+          return false
+        case 'upgrade':
+        case 'connect':
+          return upgrade(first as IncomingMessage, second as Socket)
+        case 'timeout': {
+          const connection = carried(sink, first as Socket)
+          if (connection !== undefined) timeout(connection)
+          return false
+        }
+        case 'clientError':
+        case 'tlsClientError': {
+          const socket = second as Socket & { _parent?: Socket | null }
+          const connection =
+            carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
+          if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
+          return false
+        }
+        default:
+          return false
       }
-      case 'clientError':
-      case 'tlsClientError': {
-        const socket = second as Socket & { _parent?: Socket | null }
-        const connection =
-          carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
-        if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
-        return false
-      }
-      default:
-        return false
-    }
-  })
+    },
+    (error) => sink.failed(error),
+  )
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

@@ -85,7 +85,7 @@ export class Targets {
     const wss = target as WebSocketServerLike
     const below = httpServerBelow(wss)
     if (below !== undefined && isHttpServer(below)) this.#attachOne(below)
-    const seam = watchWebSocketServer(wss as never, this.webSockets)
+    const seam = watchWebSocketServer(wss as never, this.webSockets, (error) => this.#sink.failed(error))
     this.#attached.set(wss, { server: undefined, restore: seam.restore })
   }
 }

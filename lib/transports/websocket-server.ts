@@ -10,11 +10,19 @@ interface WebSocketServer {
  * Follows the WebSockets of a WebSocketServer. Those of an attached http server are known already; this covers the
  * ones that were open before, and servers whose http server was never attached (`noServer`).
  */
-export function watchWebSocketServer(wss: WebSocketServer, webSockets: WebSocketListeners): Seam {
-  const seam = takeOverEmit(wss, (event, webSocket) => {
-    if (event === 'connection') webSockets.adoptOrWarn(webSocket)
-    return false
-  })
+export function watchWebSocketServer(
+  wss: WebSocketServer,
+  webSockets: WebSocketListeners,
+  onError: (error: unknown) => void,
+): Seam {
+  const seam = takeOverEmit(
+    wss,
+    (event, webSocket) => {
+      if (event === 'connection') webSockets.adoptOrWarn(webSocket)
+      return false
+    },
+    onError,
+  )
   for (const webSocket of wss.clients ?? []) webSockets.adopt(webSocket)
   return seam
 }

@@ -21,7 +21,7 @@ class Entry implements WheelEntry {
 test('entries are called once, at their tick and not before, across laps', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 0, max: 400_000 }), { maxLength: 40 }), (times) => {
-      const wheel = new Wheel()
+      const wheel = new Wheel(assert.ifError)
       let now = 0
       const calledAt = new Map<number, number>()
       times.forEach((at, i) => void wheel.schedule(new Entry(() => calledAt.set(i, now)), at))
@@ -33,7 +33,7 @@ test('entries are called once, at their tick and not before, across laps', () =>
 })
 
 test('moving and cancelling, also from inside a call', () => {
-  const wheel = new Wheel()
+  const wheel = new Wheel(assert.ifError)
   const moved = new Entry()
   const cancelled = new Entry()
   const first = new Entry(() => {
@@ -50,7 +50,7 @@ test('moving and cancelling, also from inside a call', () => {
 })
 
 test('an entry that puts itself in again comes once a tick', () => {
-  const wheel = new Wheel()
+  const wheel = new Wheel(assert.ifError)
   let now = 0
   const entry = new Entry(() => wheel.schedule(entry, now))
   wheel.schedule(entry, 0)
@@ -59,7 +59,7 @@ test('an entry that puts itself in again comes once a tick', () => {
 })
 
 test('a turn is bounded: what is left comes in the next', () => {
-  const wheel = new Wheel()
+  const wheel = new Wheel(assert.ifError)
   const entries = Array.from({ length: 10_000 }, () => new Entry())
   for (const entry of entries) wheel.schedule(entry, 100)
   const called = () => entries.reduce((sum, { calls }) => sum + calls, 0)
