@@ -8,8 +8,8 @@ export type Check = (signal: AbortSignal) => unknown
 export type CheckStatus = 'pass' | 'warn' | 'fail'
 
 export interface CheckOptions {
-  /** Which probe asks it. Default `readyz`. `startupz`: until it has passed once. */
-  probe?: Probe
+  /** Which probe asks it, by its path or by its word. Default `readyz`. `startupz`: until it has passed once. */
+  probe?: Probe | 'liveness' | 'readiness' | 'startup'
   /** Time limit in ms. Default `probes.checkTimeoutMs` (900). */
   timeoutMs?: number
   /** How long a result is used again, in ms. Default `probes.cacheMs` (1000). */

@@ -29,10 +29,23 @@ export interface CheckHost {
   onChange(change: CheckChange): void
 }
 
+/** Both ways to name a probe: by its path's name, as Kubernetes does, and by its word. */
+const probeNames: Readonly<Record<NonNullable<CheckOptions['probe']>, Probe>> = {
+  livez: 'livez',
+  readyz: 'readyz',
+  startupz: 'startupz',
+  liveness: 'livez',
+  readiness: 'readyz',
+  startup: 'startupz',
+}
+
 /** A name stands in a URL (`/readyz/<name>`) and in `?exclude=`. */
 const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
-/** The app's checks, each with a time limit, a cache, and one run at a time however many ask. */
+/**
+ * The app's checks, each with a time limit, a cache, and one run at a time however many ask. A run that goes on beyond
+ * its limit is given up: nobody can tell a slow one from one that never ends.
+ */
 export class Checks {
   readonly #entries = new Map<string, Entry>()
   readonly #host: CheckHost
@@ -49,7 +62,7 @@ export class Checks {
     const entry: Entry = {
       name,
       check,
-      probe: options.probe ?? 'readyz',
+      probe: probeNames[options.probe ?? 'readyz'],
       timeoutMs: options.timeoutMs ?? this.#host.timeoutMs,
       cacheMs: options.cacheMs ?? this.#host.cacheMs,
       soft: options.soft ?? false,
@@ -161,7 +174,7 @@ function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: 
       return `unknown option '${key}'; there are probe, timeoutMs, cacheMs and soft`
   }
   const { probe, timeoutMs, cacheMs, soft } = options
-  if (probe !== undefined && !['livez', 'readyz', 'startupz'].includes(probe))
+  if (probe !== undefined && !Object.hasOwn(probeNames, probe))
     return `probe must be 'livez', 'readyz' or 'startupz', not '${String(probe)}'`
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0))
     return 'timeoutMs must be a number of milliseconds above 0'

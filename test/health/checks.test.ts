@@ -147,7 +147,7 @@ test('checks: nothing runs before somebody asks, and only what the probe has', a
 
 test('checks: a liveness check of the app can fail liveness', async () => {
   await using served = await serve()
-  served.pulse.addCheck('deadlock', () => false, { probe: 'livez' })
+  served.pulse.addCheck('deadlock', () => false, { probe: 'liveness' })
   assert.equal((await ask(`${served.url}/livez`)).status, 503)
   assert.equal((await ask(`${served.url}/readyz`)).status, 200)
 })
