@@ -16,7 +16,7 @@ import type {
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
 import { shutDownOnSignals } from './adapters/shutdown.js'
-import { clientAddress, compileTrust, type Trust } from './adapters/trust-proxy.js'
+import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
@@ -69,8 +69,8 @@ class Pulse implements Peerpulse {
   readonly #checks: Checks
   readonly #probes: Probes | undefined
   readonly #closes: CloseRecorder
+  readonly #trust: ProxyTrust
   readonly #startedEpoch = Date.now()
-  #trust: Trust | undefined
   #leaveShutdown: (() => void) | undefined
   #probeServer: HttpServer | undefined
   #servesUnattached = false
@@ -82,13 +82,15 @@ class Pulse implements Peerpulse {
     this.config = resolveConfig(options, (trust) => void compileTrust(trust))
     const { config } = this
     const drainConfig = config.drain || (defaults.drain as unknown as ResolvedDrain)
-    this.#trust = config.limits ? compileTrust(config.limits.trustProxy) : undefined
     const warnings = new Warnings(
       () => this.#events,
       config.log,
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
+    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy, (error) =>
+      warnings.callbackFailed('limits.trustProxy', error),
+    )
     this.#events = new Events((event, error) => warnings.callbackFailed(`${event} listener`, error))
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
@@ -122,9 +124,8 @@ class Pulse implements Peerpulse {
     return createMiddleware({
       wasSeen: (req) => this.#detached || carried(this.#lifecycle, req.socket) !== undefined,
       answer: (req, res) => this.#answerUnattached(req, res),
-      wantsTrust: () => this.#trust === undefined && !this.#detached,
-      learnTrust: (trust, req) => {
-        this.#trust = trust
+      learnTrust: (req) => {
+        if (this.#detached || !this.#trust.isEmpty || !this.#trust.learnFrom(req)) return
         const connection = carried(this.#lifecycle, req.socket)
         if (connection !== undefined) this.#namePeer(connection, req)
       },
@@ -280,21 +281,11 @@ class Pulse implements Peerpulse {
   }
 
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
-    const address = this.#clientAddress(req)
+    const address = this.#trust.clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
     this.#lifecycle.registry.rename(connection, address)
     this.#closes.noteOpen(connection)
     return true
-  }
-
-  /** The trust function may be the app's, and throw. */
-  #clientAddress(req: IncomingMessage): string | undefined {
-    try {
-      return this.#trust && clientAddress(req, this.#trust)
-    } catch (error) {
-      this.#warnings.callbackFailed('limits.trustProxy', error)
-      return undefined
-    }
   }
 
   #answerProbe(req: IncomingMessage, res: ServerResponse): boolean {
@@ -401,7 +392,7 @@ class Pulse implements Peerpulse {
       answerProbe: (req: IncomingMessage, res: ServerResponse) => this.#answerProbe(req, res),
       answerRefusal: refuseRequest,
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
-      peersAreKnown: () => this.#trust === undefined,
+      peersAreKnown: () => this.#trust.isEmpty,
       onShed: (shed: PeerpulseEvents['shed']) => this.#emit('shed', shed),
     }
     const connectionLimits = limits ? new ConnectionLimits(limits, this.#lifecycle.registry) : undefined

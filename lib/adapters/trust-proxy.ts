@@ -3,7 +3,7 @@ import { isIP } from 'node:net'
 import proxyAddr from 'proxy-addr'
 
 /** Whether an address, so many hops away, is a proxy of ours. */
-export type Trust = (address: string, hop: number) => boolean
+type Trust = (address: string, hop: number) => boolean
 
 /** Understands `limits.trustProxy` as Express understands its `trust proxy`. `undefined`: nobody is trusted. Throws for what is no address. */
 export function compileTrust(value: unknown): Trust | undefined {
@@ -15,15 +15,47 @@ export function compileTrust(value: unknown): Trust | undefined {
   return proxyAddr.compile(list)
 }
 
+/** Which proxies name the peers: as configured, else as the Express app says once it has handled a request. */
+export class ProxyTrust {
+  #trust: Trust | undefined
+  readonly #onError: (error: unknown) => void
+
+  constructor(configured: unknown, onError: (error: unknown) => void) {
+    this.#trust = compileTrust(configured)
+    this.#onError = onError
+  }
+
+  /** Whether nobody is trusted: a peer's address is its socket's, and known at accept. */
+  get isEmpty(): boolean {
+    return this.#trust === undefined
+  }
+
+  /** Takes over the app's trust. `true`: it has one. */
+  learnFrom(req: IncomingMessage): boolean {
+    this.#trust = expressTrust(req)
+    return this.#trust !== undefined
+  }
+
+  /** The trust function may be the app's, and throw. */
+  clientAddress(req: IncomingMessage): string | undefined {
+    try {
+      return this.#trust && clientAddress(req, this.#trust)
+    } catch (error) {
+      this.#onError(error)
+      return undefined
+    }
+  }
+}
+
 /** The client's address behind the trusted proxies; `undefined` where none of them named a real one. */
-export function clientAddress(req: IncomingMessage, trust: Trust): string | undefined {
+function clientAddress(req: IncomingMessage, trust: Trust): string | undefined {
   if (req.headers['x-forwarded-for'] === undefined || req.socket.remoteAddress === undefined) return undefined
   const address = proxyAddr(req, trust)
   return isIP(address) === 0 ? undefined : address
 }
 
 /** The trust function of the Express app that handles a request. */
-export function expressTrust(req: IncomingMessage): Trust | undefined {
+function expressTrust(req: IncomingMessage): Trust | undefined {
   const app = (req as { app?: { get?(name: string): unknown; enabled?(name: string): boolean } }).app
   if (typeof app?.get !== 'function') return undefined
   const setting = app.get('trust proxy')
