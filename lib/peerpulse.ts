@@ -7,6 +7,7 @@ import type { Check, CheckOptions } from '../types/health.js'
 import type { PeerpulseOptions, ResolvedConfig, ResolvedDrain } from '../types/options.js'
 import type {
   AttachTarget,
+  BroadcastData,
   BroadcastOptions,
   BroadcastResult,
   Middleware,
@@ -178,11 +179,7 @@ class Pulse implements Peerpulse {
     return this.#checks.add(name, check, options, ownChecks)
   }
 
-  broadcast(
-    wss: WebSocketServerLike,
-    data: string | Buffer | ArrayBuffer | ArrayBufferView,
-    options: BroadcastOptions = {},
-  ): BroadcastResult {
+  broadcast(wss: WebSocketServerLike, data: BroadcastData, options: BroadcastOptions = {}): BroadcastResult {
     const { budget, dryRun } = this.config
     const { highWaterBytes } = budget || defaults.budget
     return broadcast(wss, data, options, {
@@ -283,8 +280,9 @@ class Pulse implements Peerpulse {
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
     const address = this.#trust.clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
+    const before = connection.remoteAddress
     this.#lifecycle.registry.rename(connection, address)
-    this.#closes.noteOpen(connection)
+    this.#closes.noteRename(connection, before)
     return true
   }
 
@@ -338,7 +336,7 @@ class Pulse implements Peerpulse {
       (change) => {
         const { level, previous, monitor } = change
         const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(change.pressure * 100)} %`
-        this.#warnings.log((logger) => logger.warn({ event: 'pressure:level', ...change }, message))
+        this.#warnings.log((logger) => logger.warn({ event: 'pressure:level', change }, message))
         this.#emit('pressure:level', change)
       },
       (monitor, error) => this.#warnings.callbackFailed(`monitor '${monitor}'`, error),
@@ -393,7 +391,10 @@ class Pulse implements Peerpulse {
       answerRefusal: refuseRequest,
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
       peersAreKnown: () => this.#trust.isEmpty,
-      onShed: (shed: PeerpulseEvents['shed']) => this.#emit('shed', shed),
+      onShed: (shed: PeerpulseEvents['shed']) => {
+        this.#closes.noteShed(shed)
+        this.#emit('shed', shed)
+      },
     }
     const connectionLimits = limits ? new ConnectionLimits(limits, this.#lifecycle.registry) : undefined
     return new Reception(desk, this.#endings, this.#drain, connectionLimits, shedding)

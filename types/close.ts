@@ -22,7 +22,7 @@ export type CloseReason =
 export interface CloseEvidence {
   /** The error's code from the raw socket or the parser: `ECONNRESET`, `EPIPE`, `HPE_INVALID_METHOD`, `WS_ERR_INVALID_OPCODE`. */
   code?: string
-  /** The error's message, escaped and cut to 200 characters. */
+  /** The error's message, escaped and cut to 200 characters; of a refusal, which limit, monitor or level. */
   message?: string
   /** What the connection was doing. */
   phase: ConnectionPhase

@@ -1,4 +1,4 @@
-/** The part of a pino logger that peerpulse calls. `console` does not fit (its order of arguments differs); pino, bunyan and Fastify's `log` do. */
+/** The part of a pino logger that peerpulse calls. pino, bunyan and Fastify's `log` do. */
 export interface Logger {
   info(fields: object, message: string): void
   warn(fields: object, message: string): void

@@ -47,7 +47,7 @@ export interface BudgetOptions {
 /** When to refuse work. */
 export interface PressureOptions {
   /** V8 heap against its limit and RSS against `limitBytes`. `'auto'`: the container's limit, else the machine's memory. `false`: memory does not act. */
-  memory?: { limitBytes?: number | 'auto' } | false | undefined
+  memory?: { limitBytes?: number | 'auto' | undefined } | false | undefined
   /** Pressure that enters `elevated` and `critical`. Default `[0.8, 0.92]`. */
   enter?: [number, number] | undefined
   /** Pressure below which `elevated` and `critical` are left. Default `[0.7, 0.85]`. */

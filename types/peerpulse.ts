@@ -23,10 +23,15 @@ export type AttachTarget = HttpServer | HttpsServer | WebSocketServerLike
 /** Express 4 and 5, Connect, or a raw http handler with a `next`. */
 export type Middleware = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void
 
+/** What `ws` sends and hands out as messages. */
+export type BroadcastData = string | ArrayBuffer | ArrayBufferView | readonly Uint8Array[]
+
 /** What `broadcast` does with a congested peer. */
 export interface BroadcastOptions {
   /** `skip` it, `close` it as `slow-consumer`, or `send` all the same. Default `skip`. */
-  congested?: 'skip' | 'close' | 'send'
+  congested?: 'skip' | 'close' | 'send' | undefined
+  /** Whether it is sent as a binary message. Default: a string is text, all else is binary, as `ws` does. */
+  binary?: boolean | undefined
 }
 
 /** What became of a broadcast: how many peers of each kind. */
@@ -96,6 +101,7 @@ export interface Peerpulse extends AsyncDisposable {
   drain(why?: string): Promise<DrainReport>
   /** Stops watching. Servers, sockets and process are left as they were, open connections untouched. */
   detach(): Promise<void>
+  /** The connections that are open now. */
   connections(): Iterable<Connection>
   /** The connection of a request, response, socket or WebSocket; `undefined` when it is not watched. Also inside the app's own `'connection'` listener. */
   connectionOf(carrier: IncomingMessage | ServerResponse | Duplex | object): Connection | undefined
@@ -105,13 +111,12 @@ export interface Peerpulse extends AsyncDisposable {
    */
   addCheck(name: string, check: Check, options?: CheckOptions): Disposable
   /** Sends `data` to every open client of a WebSocketServer, and spares those that do not read. */
-  broadcast(
-    wss: WebSocketServerLike,
-    data: string | Buffer | ArrayBuffer | ArrayBufferView,
-    options?: BroadcastOptions,
-  ): BroadcastResult
+  broadcast(wss: WebSocketServerLike, data: BroadcastData, options?: BroadcastOptions): BroadcastResult
+  /** The state at this moment, as plain JSON. Costs a look at every connection. */
   snapshot(): Snapshot
+  /** The last closes with their evidence, and what each peer did lately, as plain JSON. */
   history(): History
+  /** Listens to an event; docs/events.md lists them. A listener that throws or rejects is caught and reported. */
   on<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this
   once<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this
   off<E extends keyof PeerpulseEvents>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this

@@ -24,6 +24,13 @@ function problemsOf(schema: v.GenericSchema & { entries: object }, value: unknow
   })
 }
 
+/** Most who miss a section meant an option inside one. */
+function unknownSection(name: string): string {
+  const home = Object.entries(sections).find(([, schema]) => Object.hasOwn(schema.entries, name))
+  if (home !== undefined) return `${name}: unknown option, did you mean ${home[0]}.${name}?`
+  return unknownOption(name, name, topLevelNames)
+}
+
 function unknownOption(here: string, name: string, known: readonly string[]): string {
   const nearest = nearestName(name, known)
   const fix =
@@ -55,7 +62,7 @@ function checkShapes(options: Record<string, unknown>): string[] {
     else if (name === 'log') problems.push(...checkLogger(value))
     else if (name === 'dryRun')
       problems.push(...(value === true ? [] : [`dryRun: must be true or false, not ${describe(value)}`]))
-    else problems.push(unknownOption(name, name, topLevelNames))
+    else problems.push(unknownSection(name))
   }
   const memory = isPlainObject(options.pressure) ? options.pressure.memory : undefined
   if (isPlainObject(memory)) problems.push(...problemsOf(memorySection, memory, 'pressure.memory'))

@@ -91,8 +91,8 @@ export class PeerConnection implements Connection, WheelEntry {
   closingSince = never
   /** It did not end in order: its socket was destroyed by us. */
   terminated = false
-  /** What a dry run has reported of this connection already. */
-  dryRunReason: CloseReason | undefined
+  /** What a dry run has told of this connection already. */
+  dryRunReasons: Set<CloseReason> | undefined
 
   socket: Socket
   webSocket: unknown

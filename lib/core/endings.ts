@@ -14,39 +14,42 @@ export class Endings {
 
   /** Orderly. `false`: dry run, it lives on. */
   close(connection: PeerConnection, reason: CloseReason): boolean {
-    if (this.#onlyReport(connection, reason, 'closed')) return false
+    if (this.reportsOnly(connection, reason, 'closed')) return false
     connection.close(reason)
     return true
   }
 
   /** At once. `false`: dry run, it lives on. */
   terminate(connection: PeerConnection, reason: CloseReason): boolean {
-    if (this.#onlyReport(connection, reason, 'terminated')) return false
+    if (this.reportsOnly(connection, reason, 'terminated')) return false
     connection.terminate(reason)
     return true
   }
 
   /** With the present or next response. `false`: dry run, it lives on. */
   retire(connection: PeerConnection, reason: CloseReason): boolean {
-    if (this.#onlyReport(connection, reason, 'closed after its next response')) return false
+    if (this.reportsOnly(connection, reason, 'closed after its next response')) return false
     connection.retire(reason)
     return true
   }
 
-  /** Counts a refusal that a dry run did not make. */
-  countOnly(reason: CloseReason): void {
-    this.wouldHave.set(reason, (this.wouldHave.get(reason) ?? 0) + 1)
-  }
-
-  #onlyReport(connection: PeerConnection, reason: CloseReason, how: string): boolean {
+  /** Whether this is a dry run; then it is counted and told, once for a connection and reason. */
+  reportsOnly(connection: PeerConnection, reason: CloseReason, how: string): boolean {
     if (!this.dryRun) return false
-    if (connection.dryRunReason !== reason) {
-      connection.dryRunReason = reason
+    connection.dryRunReasons ??= new Set()
+    if (!connection.dryRunReasons.has(reason)) {
+      connection.dryRunReasons.add(reason)
       this.countOnly(reason)
+      const { id, protocol, remoteAddress } = connection
       this.#report(
-        `dry run: connection ${connection.id} (${connection.protocol}, ${connection.remoteAddress}) would have been ${how}: ${reason}`,
+        `dry run: connection ${id} (${protocol}, ${remoteAddress}) would have been ${how}: ${reason}`,
       )
     }
     return true
+  }
+
+  /** Counts what a dry run did not do. */
+  countOnly(reason: CloseReason): void {
+    this.wouldHave.set(reason, (this.wouldHave.get(reason) ?? 0) + 1)
   }
 }

@@ -3,14 +3,14 @@ import type { CloseReason } from '../../types/close.js'
 /** Base of every error that peerpulse throws. Test `code`, not the message. */
 export class PeerpulseError extends Error {
   readonly code: PeerpulseErrorCode
-  constructor(code: PeerpulseErrorCode, message: string, options?: ErrorOptions) {
+  constructor(code: PeerpulseErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
     this.name = new.target.name
   }
 }
 
-/** Every error code, with what it means. docs/errors.md is held against this table by a test. */
+/** Every error code, with what it means. */
 export const errorCodes = {
   PEERPULSE_ERR_CONFIG:
     'The options object is wrong: every problem is in `problems`, one a line in the message.',
@@ -26,7 +26,7 @@ export const errorCodes = {
 /** A stable error code. */
 export type PeerpulseErrorCode = keyof typeof errorCodes
 
-/** Every warning code of the `warning` event, with what it means. docs/errors.md is held against this table by a test. */
+/** Every warning code of the `warning` event, with what it means. */
 export const warningCodes = {
   PEERPULSE_WARN_NOT_ATTACHED:
     'The middleware answered a request, but the server was never attached: only probes and shedding work.',

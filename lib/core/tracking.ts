@@ -1,6 +1,7 @@
 import type { CloseReason } from '../../types/close.js'
 import type { Tracked } from '../../types/connection.js'
 import type { Clock } from './clock.js'
+import { PeerpulseError } from './errors.js'
 import type { Warnings } from './warnings.js'
 import type { Wheel } from './wheel.js'
 
@@ -10,6 +11,9 @@ export const cleanupTimeoutMs = 5_000
 const maxLabels = 1_000
 
 interface Holder {
+  readonly id: number
+  readonly protocol: string
+  readonly remoteAddress: string
   readonly state: string
   readonly closeReason: CloseReason | undefined
 }
@@ -48,9 +52,12 @@ export class Tracking {
   }
 
   track(holder: Holder, label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
-    const stream = new TrackedStream(String(label), cleanup)
+    if (typeof label !== 'string' || label === '') throw invalid('the label must be a text')
+    if (cleanup !== undefined && typeof cleanup !== 'function')
+      throw invalid(`the cleanup of '${label}' must be a function`)
+    const stream = new TrackedStream(label, cleanup)
     if (holder.state === 'closed') {
-      this.#cancel([stream], holder.closeReason ?? 'server-closed')
+      this.#cancel(holder, [stream], holder.closeReason ?? 'server-closed')
       return stream
     }
     let streams = this.#byConnection.get(holder)
@@ -68,10 +75,10 @@ export class Tracking {
     const streams = this.#byConnection.get(holder)
     if (streams === undefined) return
     this.#byConnection.delete(holder)
-    this.#cancel([...streams], reason)
+    this.#cancel(holder, [...streams], reason)
   }
 
-  #cancel(streams: TrackedStream[], reason: CloseReason): void {
+  #cancel(holder: Holder, streams: TrackedStream[], reason: CloseReason): void {
     for (const stream of streams) {
       if (stream.ended || stream.cleanup === undefined) continue
       try {
@@ -87,7 +94,8 @@ export class Tracking {
       }
     }
     const alive = streams.filter((stream) => !stream.ended)
-    if (alive.length > 0) this.#wheel.after(this.#clock.now, cleanupTimeoutMs, () => this.#countLeaks(alive))
+    if (alive.length > 0)
+      this.#wheel.after(this.#clock.now, cleanupTimeoutMs, () => this.#countLeaks(holder, alive))
   }
 
   /** A cleanup that throws has not shown that its stream ended; we report it and call it ended, since nothing more can be done. */
@@ -96,17 +104,21 @@ export class Tracking {
     this.#warnings.callbackFailed(`cleanup of '${stream.label}'`, error)
   }
 
-  #countLeaks(streams: TrackedStream[]): void {
+  #countLeaks({ id, protocol, remoteAddress }: Holder, streams: TrackedStream[]): void {
     for (const { label, ended } of streams) {
       if (ended) continue
       const key = this.leaks.has(label) || this.leaks.size < maxLabels ? label : 'other'
       this.leaks.set(key, (this.leaks.get(key) ?? 0) + 1)
       this.#warnings.warn(
         'PEERPULSE_WARN_LEAK',
-        `'${label}' outlived its connection by ${cleanupTimeoutMs / 1000} s: end it in its track() cleanup, or dispose it`,
+        `'${label}' outlived its connection ${id} (${protocol}, ${remoteAddress}) by ${cleanupTimeoutMs / 1000} s: end it in its track() cleanup, or dispose it`,
       )
     }
   }
+}
+
+function invalid(problem: string): PeerpulseError {
+  return new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.track: ${problem}`)
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -27,7 +27,8 @@ export class Warnings {
     const heard = events.wants('warning')
     if (heard) events.emit('warning', error === undefined ? { code, message } : { code, message, error })
     if ((heard && this.#logger === false) || !this.#mayPrint(code)) return
-    if (this.#logger === false) process.emitWarning(message, { type: 'PeerpulseWarning', code })
+    if (this.#logger === false)
+      process.emitWarning(message, { type: 'PeerpulseWarning', code, ...stackOf(error) })
     else
       this.log((logger) =>
         logger.warn(
@@ -64,4 +65,9 @@ export class Warnings {
     }
     return ++window.count <= maxPerWindow
   }
+}
+
+/** Where it was thrown, for whoever has no logger to tell. */
+function stackOf(error: unknown): { detail?: string } {
+  return error instanceof Error && typeof error.stack === 'string' ? { detail: error.stack } : {}
 }

@@ -177,8 +177,7 @@ function detailed(answer: ProbeAnswer | undefined, { probe, only }: Asked, verbo
           {
             status,
             time: new Date(time).toISOString(),
-            observedValue: durationMs,
-            observedUnit: 'ms',
+            durationMs,
             ...(output === undefined ? undefined : { output }),
           },
         ],

@@ -18,6 +18,14 @@ export class CloseHistory {
     peer.lastSeenAt = Date.now()
   }
 
+  /** A proxy named the peer: the open is that peer's, not the proxy's. */
+  noteRename(connection: PeerConnection, before: string): void {
+    const proxy = this.#peers.get(before)
+    if (proxy !== undefined && --proxy.opens === 0 && Object.keys(proxy.closes).length === 0)
+      this.#peers.delete(before)
+    this.noteOpen(connection)
+  }
+
   /** Called with a connection that has just closed. */
   note(connection: PeerConnection, protocol: string): void {
     const { id, remoteAddress, openedAt, closeReason, evidence } = connection

@@ -1,4 +1,5 @@
 import type { History } from '../../types/close.js'
+import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
@@ -25,7 +26,17 @@ export class CloseRecorder {
   note(connection: PeerConnection): void {
     this.#history?.note(connection, connection.protocol)
     const log = this.#log
-    if (log !== undefined) this.#warnings.log(() => log.note(connection, connection.protocol))
+    if (log !== undefined) this.#warnings.log(() => log.note(connection))
+  }
+
+  noteShed(shed: Shed): void {
+    const log = this.#log
+    if (log !== undefined) this.#warnings.log(() => log.noteShed(shed))
+  }
+
+  /** The peer has another name than it had when it opened. */
+  noteRename(connection: PeerConnection, before: string): void {
+    this.#history?.noteRename(connection, before)
   }
 
   /** Once a tick. */

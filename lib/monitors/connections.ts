@@ -12,5 +12,10 @@ export function createConnectionsMonitor(count: () => number, maxConnections: nu
 
 /** Outbound bytes of all connections against the total budget. Only reported: the budget evicts by itself. */
 export function createBufferedMonitor(bytes: () => number, totalBytes: number): Monitor {
-  return { name: 'buffered', acts: false, read: () => bytes() / totalBytes, describe: () => ({ totalBytes }) }
+  return {
+    name: 'buffered',
+    acts: false,
+    read: () => bytes() / totalBytes,
+    describe: () => ({ limitBytes: totalBytes, bufferedBytes: bytes() }),
+  }
 }

@@ -46,10 +46,20 @@ export class Reception {
 
   /** Whether a socket is to be destroyed at accept. */
   turnsAway(socket: Socket): boolean {
-    if (this.#limits?.overHardCap() !== true) return false
+    // A dry run lets it in, and tells of it by its first request as of any that is over the limit.
+    if (this.#limits?.overHardCap() !== true || this.#endings.dryRun) return false
     const detail = 'more than 110 % of limits.maxConnections'
     const remoteAddress = socket.remoteAddress ?? 'unknown'
-    return this.#refuses({ what: 'connection', reason: 'limit', status: undefined, detail, remoteAddress })
+    this.#count('limit')
+    this.#desk.onShed({
+      what: 'connection',
+      reason: 'limit',
+      status: undefined,
+      detail,
+      remoteAddress,
+      dryRun: false,
+    })
+    return true
   }
 
   /** A connection was registered: is it one too many? Its first request is then refused. */
@@ -62,7 +72,9 @@ export class Reception {
     if (this.#desk.answerProbe(req, res)) return true
     if (this.#drain.active) connection.retire('drain')
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
-    if (refusal === undefined || !this.#refusesFor('request', refusal, connection.remoteAddress)) return false
+    if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection))
+      return false
+    connection.errorMessage ??= refusal.detail
     connection.retire(refusal.reason)
     this.#desk.answerRefusal(res, refusal)
     return true
@@ -73,14 +85,14 @@ export class Reception {
     if (this.#desk.answerProbe(req, res)) return true
     const refusal = this.#shedding?.request(req)
     const remoteAddress = req.socket.remoteAddress ?? 'unknown'
-    if (refusal === undefined || !this.#refusesFor('request', refusal, remoteAddress)) return false
+    if (refusal === undefined || !this.#refuses('request', refusal, remoteAddress)) return false
     this.#desk.answerRefusal(res, refusal)
     return true
   }
 
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
     const refusal = this.#drain.refusal ?? this.#overLimit(connection, req) ?? this.#shedding?.upgrade(req)
-    return refusal !== undefined && this.#refusesFor('upgrade', refusal, connection.remoteAddress)
+    return refusal !== undefined && this.#refuses('upgrade', refusal, connection.remoteAddress, connection)
       ? refusal
       : undefined
   }
@@ -94,16 +106,23 @@ export class Reception {
     return connection.refusal
   }
 
-  #refusesFor(what: Shed['what'], { status, reason, detail }: Refusal, remoteAddress: string): boolean {
-    return this.#refuses({ what, reason, status, detail, remoteAddress })
+  /** Tells, and says whether it is really refused: in a dry run it is let in all the same. */
+  #refuses(
+    what: Shed['what'],
+    refusal: Refusal,
+    remoteAddress: string,
+    connection?: PeerConnection,
+  ): boolean {
+    const { status, reason, detail } = refusal
+    const { dryRun } = this.#endings
+    if (!dryRun) this.#count(reason)
+    else if (connection === undefined) this.#endings.countOnly(reason)
+    else this.#endings.reportsOnly(connection, reason, 'refused')
+    this.#desk.onShed({ what, reason, status, detail, remoteAddress, dryRun })
+    return !dryRun
   }
 
-  /** Counts and tells. `false`: dry run, it is let in all the same. */
-  #refuses(shed: Omit<Shed, 'dryRun'>): boolean {
-    const { dryRun } = this.#endings
-    if (dryRun) this.#endings.countOnly(shed.reason)
-    else this.shed.set(shed.reason, (this.shed.get(shed.reason) ?? 0) + 1)
-    this.#desk.onShed({ ...shed, dryRun })
-    return !dryRun
+  #count(reason: CloseReason): void {
+    this.shed.set(reason, (this.shed.get(reason) ?? 0) + 1)
   }
 }

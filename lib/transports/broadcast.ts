@@ -1,4 +1,4 @@
-import type { BroadcastOptions, BroadcastResult } from '../../types/peerpulse.js'
+import type { BroadcastData, BroadcastOptions, BroadcastResult } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
 import { PeerpulseError } from '../core/errors.js'
 import { isWebSocket, OPEN } from './ws-internals.js'
@@ -12,11 +12,16 @@ interface BroadcastHost {
 /** Sends to every open client of a WebSocketServer, and treats the congested as asked. */
 export function broadcast(
   wss: object,
-  data: unknown,
+  data: BroadcastData,
   options: BroadcastOptions,
   host: BroadcastHost,
 ): BroadcastResult {
-  const { congested: asked = 'skip' } = options
+  const { congested: asked = 'skip', binary } = options
+  // A message that came in fragments, with `binaryType` so, is a list.
+  const message = Array.isArray(data) ? Buffer.concat(data) : data
+  if (typeof message !== 'string' && !(message instanceof ArrayBuffer) && !ArrayBuffer.isView(message)) {
+    throw invalid(`the data must be a text, a Buffer, an ArrayBuffer or a view of one, not ${typeof data}`)
+  }
   const { clients } = wss as { clients?: Iterable<unknown> }
   if (!['skip', 'close', 'send'].includes(asked)) {
     throw invalid(`congested must be 'skip', 'close' or 'send', not '${String(asked)}'`)
@@ -37,7 +42,7 @@ export function broadcast(
       connection.close('slow-consumer')
       result.closed++
     } else {
-      client.send(data)
+      client.send(message, binary === undefined ? {} : { binary })
       result.sent++
     }
   }

@@ -39,9 +39,12 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
     const connection = carried(sink, socket) ?? sink.adopt(socket)
+    connection.requestSeen = true
     const refusal = sink.upgrade(connection, req)
-    listeners.watchUpgrade(connection)
-    if (refusal === undefined) return false
+    if (refusal === undefined) {
+      listeners.watchUpgrade(connection)
+      return false
+    }
     refuseUpgrade(connection, refusal)
     return true
   }

@@ -15,7 +15,7 @@ export interface WebSocketLike {
   ping(data?: unknown): void
   close(code?: number, reason?: string): void
   terminate(): void
-  send(data: unknown): void
+  send(data: unknown, options: { binary?: boolean }): void
   on(event: string, listener: (...args: never[]) => void): unknown
   removeListener(event: string, listener: (...args: never[]) => void): unknown
 }

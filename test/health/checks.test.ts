@@ -74,7 +74,7 @@ test('checks: one that does not answer fails at its time limit, and its signal s
   assert.equal(checks['default-limit']?.[0].output, 'no answer in 400 ms')
   assert.equal(checks['own-limit']?.[0].output, 'no answer in 100 ms')
   assert.equal(checks.quick?.[0].status, 'pass')
-  assert.ok((checks['own-limit']?.[0].observedValue ?? 0) < (checks['default-limit']?.[0].observedValue ?? 0))
+  assert.ok((checks['own-limit']?.[0].durationMs ?? 0) < (checks['default-limit']?.[0].durationMs ?? 0))
   for (const name of ['default-limit', 'own-limit'])
     assert.equal((aborted[name] as PeerpulseError).code, 'PEERPULSE_ERR_CHECK_TIMEOUT')
 })

@@ -18,7 +18,7 @@ export interface CheckLine {
   status: string
   output?: string
   time: string
-  observedValue: number
+  durationMs: number
   observedUnit: string
 }
 
