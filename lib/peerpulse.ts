@@ -123,7 +123,8 @@ class Pulse implements Peerpulse {
   middleware(): Middleware {
     this.#checkUsable('middleware')
     return createMiddleware({
-      wasSeen: (req) => this.#detached || carried(this.#lifecycle, req.socket) !== undefined,
+      // A mock of a request may come without a socket.
+      wasSeen: (req) => this.#detached || !req.socket || carried(this.#lifecycle, req.socket) !== undefined,
       answer: (req, res) => this.#answerUnattached(req, res),
       learnTrust: (req) => {
         if (this.#detached || !this.#trust.isEmpty || !this.#trust.learnFrom(req)) return
@@ -167,7 +168,9 @@ class Pulse implements Peerpulse {
 
   connectionOf(carrier: object): Connection | undefined {
     if (typeof carrier !== 'object' || carrier === null) return undefined
-    const below = (carrier as { socket?: object | null }).socket ?? socketBelow(carrier)
+    // A response lets go of its socket when it is finished; its request does not.
+    const { socket, req } = carrier as { socket?: object | null; req?: { socket?: object | null } }
+    const below = socket ?? req?.socket ?? socketBelow(carrier)
     return (
       carried(this.#lifecycle, carrier) ??
       (typeof below === 'object' && below !== null ? carried(this.#lifecycle, below) : undefined)
@@ -245,10 +248,7 @@ class Pulse implements Peerpulse {
       look: (connection, now) => this.#budget?.look(connection, now),
       evidence: (connection) =>
         gatherEvidence(connection, this.#pressure?.level ?? 'normal', closeFrameOf(connection)),
-      leaving: (connection) => {
-        this.#drain.count(connection)
-        this.#budget?.forget(connection)
-      },
+      leaving: (connection) => this.#drain.count(connection),
       closed: (connection) => {
         this.#closes.note(connection)
         this.#emit('connection:close', connection)
@@ -372,7 +372,7 @@ class Pulse implements Peerpulse {
     return new Probes(this.config.probes, this.#checks, {
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
-      listening: () => this.#targets.listening || (this.#servesUnattached && this.#targets.size === 0),
+      listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#pressure?.level ?? 'normal',
       onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
     })

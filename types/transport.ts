@@ -20,7 +20,8 @@ export interface Transport<C> {
   countTraffic(connection: C, into: TrafficCounts): void
   /** Whether a heartbeat can be sent. */
   readonly pings: boolean
-  ping(connection: C): void
+  /** `false`: it was not sent, as the connection is ending already. */
+  ping(connection: C): boolean
   /** The app, or we, stopped reading: the peer's silence says nothing. */
   isPaused(connection: C): boolean
   /** A request or response is on its way. */

@@ -40,6 +40,10 @@ export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): ()
     })
   }
 
+  /** Part of the deadline that a drain leaves to the hooks behind it: databases are closed there. */
+  const later = [config.onSignal, config.onShutdown].filter((hook) => hook !== undefined).length
+  const reservedMs = later * Math.min(config.hookTimeoutMs, config.deadlineMs / 10)
+
   return joinShutdown({
     signals: config.signals,
     beforeShutdown() {
@@ -48,7 +52,10 @@ export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): ()
       return run('beforeShutdown')
     },
     async drain(signal) {
-      const report = await host.drain(signal, { skipDelay: signal === 'SIGINT', elapsedMs: elapsedMs() })
+      const report = await host.drain(signal, {
+        skipDelay: signal === 'SIGINT',
+        elapsedMs: elapsedMs() + reservedMs,
+      })
       host.hold()
       host.onReport(report)
     },

@@ -28,8 +28,6 @@ const maxStalls = 256
 interface Stall {
   /** Credited time at its end. */
   readonly at: number
-  /** Epoch time at its end. */
-  readonly epoch: number
   readonly lostMs: number
 }
 
@@ -67,10 +65,6 @@ export class Clock {
     this.#turn = turn
     this.#source = source
     this.#epochOffset = source.epoch()
-  }
-
-  get running(): boolean {
-    return this.#timer !== undefined
   }
 
   start(): void {
@@ -119,6 +113,8 @@ export class Clock {
     this.peakLatenessMs = Math.max(this.peakLatenessMs, lateMs)
     this.#exact += lateMs < stallMs ? elapsed : tickMs
     this.now = Math.round(this.#exact / tickMs) * tickMs
+    // The wall clock may jump, and does after a suspend.
+    this.#epochOffset = this.#source.epoch() - this.#exact
     if (lateMs >= stallMs) this.#noteStall(lateMs)
     this.#turn()
   }
@@ -127,9 +123,7 @@ export class Clock {
     this.stallCount++
     this.stalledMs += lostMs
     this.longestStallMs = Math.max(this.longestStallMs, lostMs)
-    const epoch = this.#source.epoch()
-    this.#epochOffset = epoch - this.#exact
-    this.#stalls.push({ at: this.now, epoch, lostMs })
+    this.#stalls.push({ at: this.now, lostMs })
     if (this.#stalls.length > maxStalls) this.#stalls = this.#stalls.slice(maxStalls / 2)
   }
 

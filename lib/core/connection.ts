@@ -37,6 +37,8 @@ export interface ConnectionHost {
     closeFrame(reason: CloseReason): { code: number; message: string }
     pickMs(): number
   }
+  /** Something threw that must not reach the app. */
+  failed(error: unknown): void
   /** Its turn on the wheel has come: asks every policy and schedules the next visit. */
   visit(connection: PeerConnection): void
 }
@@ -78,6 +80,8 @@ export class PeerConnection implements Connection, WheelEntry {
   drainedSample = 0
   progressAt = 0
 
+  /** Silence before this is not the peer's: reading was paused. */
+  judgedFrom = 0
   pingSentAt = never
   pingSentExact = 0
   rttMs: number | undefined
@@ -97,6 +101,14 @@ export class PeerConnection implements Connection, WheelEntry {
   socket: Socket
   webSocket: unknown
   response: ServerResponse | undefined
+  /** Those of pipelined requests, behind `response`. */
+  queuedResponses: ServerResponse[] | undefined
+  /** The last request that was answered asked for the end. */
+  peerAskedToClose = false
+  /** Node's timer ran out during a response. */
+  timedOut = false
+  /** Its own address was judged by the limits, at accept or with its first request. */
+  peerJudged = false
   /** The TLS handshake is not done; `socket` is the TCP socket below. */
   handshaking = false
   requestSeen = false
@@ -196,14 +208,14 @@ export class PeerConnection implements Connection, WheelEntry {
       // The transport sees to it that the response in flight is the last; its end ends the connection.
       this.pendingReason ??= reason
       this.state = 'draining'
-      this.transport.close(this, reason)
+      this.#guarded(() => this.transport.close(this, reason))
       return
     }
     this.#lastProtocol ??= this.transport.protocolOf(this)
     this.settle(reason)
     this.state = 'closing'
     this.closingSince = this.host.clock.now
-    this.transport.close(this, reason)
+    this.#guarded(() => this.transport.close(this, reason))
     if (this.index !== -1) this.host.wheel.schedule(this, this.closingSince + this.host.closeTimeoutMs)
   }
 
@@ -219,13 +231,23 @@ export class PeerConnection implements Connection, WheelEntry {
   retire(reason: CloseReason): void {
     if (this.pendingReason !== undefined) return
     this.pendingReason = reason
-    this.transport.retire(this)
+    this.#guarded(() => this.transport.retire(this))
   }
 
   #destroy(reset: boolean): void {
     this.state = 'closing'
     this.terminated = true
-    this.transport.terminate(this, reset)
+    this.#guarded(() => this.transport.terminate(this, reset))
+  }
+
+  /** Behind these calls is code of the app's: a patched response, a WebSocket subclass. If it throws, the socket goes. */
+  #guarded(end: () => void): void {
+    try {
+      end()
+    } catch (error) {
+      this.host.failed(error)
+      this.socket.destroy()
+    }
   }
 
   /** Whether it was told to finish, and has: then it ends. */
@@ -276,6 +298,7 @@ export class PeerConnection implements Connection, WheelEntry {
     this.sampledInbound = 0
     this.sampledOutbound = 0
     this.response = undefined
+    this.queuedResponses = undefined
     this.reschedule()
   }
 
@@ -297,6 +320,7 @@ export class PeerConnection implements Connection, WheelEntry {
     this.state = 'closed'
     this.congested = false
     this.response = undefined
+    this.queuedResponses = undefined
     this.#abort()
     this.host.tracking.release(this, this.closeReason ?? 'server-closed')
   }
@@ -339,8 +363,11 @@ function checkReason(method: string, reason: unknown): asserts reason is CloseRe
   }
 }
 
+/** Of a peer on a unix socket, or one that was gone before it was accepted. */
+export const unknownAddress = 'unknown'
+
 /** An IPv4 address that came in on an IPv6 socket is the same peer as on an IPv4 one. */
 export function plainAddress(address: string | undefined): string {
-  if (address === undefined) return 'unknown'
+  if (address === undefined) return unknownAddress
   return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

@@ -13,7 +13,7 @@ import { Tracking } from './tracking.js'
 import type { Warnings } from './warnings.js'
 import { Wheel } from './wheel.js'
 
-/** Connections looked at in one tick: on a server with more, each is looked at every second or third tick. */
+/** Connections looked at in one tick; with 10,000, each is looked at every fifth tick. */
 const maxLooksPerTick = 2_000
 /** How often traffic is sampled; reading a socket's byte counts is not free. */
 const sampleMs = 1_000

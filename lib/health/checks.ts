@@ -49,6 +49,7 @@ const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 export class Checks {
   readonly #entries = new Map<string, Entry>()
   readonly #host: CheckHost
+  #abandoned = false
   readonly #waiting = new Set<(words: string) => void>()
 
   constructor(host: CheckHost) {
@@ -96,6 +97,7 @@ export class Checks {
 
   /** The clock stops: nobody is kept waiting for a check that hangs. */
   abandon(): void {
+    this.#abandoned = true
     for (const giveUp of this.#waiting) giveUp('the pulse was detached')
   }
 
@@ -115,6 +117,7 @@ export class Checks {
     const startedAt = clock.realNow()
     const controller = new AbortController()
     let problem: string | undefined
+    if (this.#abandoned) return this.#keep(entry, 'the pulse was detached', 0)
     clock.start()
     let giveUp: (words: string) => void = () => {}
     const timedOut = new Promise<never>((_, reject) => {

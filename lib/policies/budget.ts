@@ -28,7 +28,6 @@ export function totalBudget(
 /** Bounds what connections buffer: marks the congested, evicts the stalled and the heaviest, as `slow-consumer`. */
 export class Budget {
   readonly totalBytes: number
-  congestedCount = 0
   readonly #config: BudgetConfig
   readonly #registry: Registry
   readonly #endings: Endings
@@ -91,15 +90,9 @@ export class Budget {
     }
   }
 
-  /** It is gone. */
-  forget(connection: PeerConnection): void {
-    if (connection.congested) this.congestedCount--
-  }
-
   #setCongested(connection: PeerConnection, congested: boolean): void {
     if (connection.state === 'closing') return
     connection.congested = congested
-    this.congestedCount += congested ? 1 : -1
     this.#onChange(connection)
   }
 

@@ -43,11 +43,11 @@ export function createHeartbeat(
 
   function ping(connection: PeerConnection, now: number): number {
     const behindBytes = connection.transport.bufferedBytes(connection) > largeBytes
+    if (!connection.transport.ping(connection)) return now + intervalMs
     connection.pingSentAt = now
     connection.pongCreditAt = now
     connection.drainedAtPing = behindBytes ? connection.transport.drainedBytes(connection) : never
     connection.pongDrained = connection.drainedAtPing
-    connection.transport.ping(connection)
     return now + Math.min(timeoutMs, intervalMs)
   }
 
@@ -70,7 +70,7 @@ export function createHeartbeat(
       if (!connection.transport.pings || connection.state !== 'open') return Number.POSITIVE_INFINITY
       // Its silence is our doing. It is still pinged: the write shows a reset that a paused socket hides.
       if (connection.transport.isPaused(connection)) {
-        connection.seen = now
+        connection.judgedFrom = now
         if (connection.pingSentAt === never || now - connection.pingSentAt >= intervalMs)
           ping(connection, now)
         return now + intervalMs
@@ -78,7 +78,8 @@ export function createHeartbeat(
       if (connection.pingSentAt !== never && connection.seen >= connection.pingSentAt)
         connection.pingSentAt = never
       if (connection.pingSentAt === never) {
-        if (now < connection.seen + intervalMs) return connection.seen + intervalMs
+        const silentSince = Math.max(connection.seen, connection.judgedFrom)
+        if (now < silentSince + intervalMs) return silentSince + intervalMs
         return takeShare(now) ? ping(connection, now) : now + tickMs
       }
       const deadline = connection.pongCreditAt + timeoutMs

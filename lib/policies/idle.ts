@@ -6,7 +6,7 @@ import type { Policy } from '../core/policy.js'
 const forever = Number.POSITIVE_INFINITY
 /** Traffic is sampled about once a second; a timeout too short for that is looked at in tenths of itself. */
 const shortTimeoutMs = 10_000
-/** An HTTP connection may turn into an event stream without an event: how often that is looked for. */
+/** A response turns into an event stream, and an upgrade is done, without an event: how often that is looked for. */
 const protocolLookMs = 1_000
 
 /** Closes connections without application traffic, as `idle-timeout`. Pings and pongs are not traffic. */
@@ -21,7 +21,8 @@ export function createIdle(
 
   return {
     visit(connection, now) {
-      if (connection.state !== 'open' || connection.phase === 'upgrade') return forever
+      if (connection.state !== 'open') return forever
+      if (connection.phase === 'upgrade') return now + protocolLookMs
       const anyMs = connection.idleTimeoutMs
       const inboundMs = inboundTimeout(connection)
       if (anyMs === false && inboundMs === false) {

@@ -1,4 +1,4 @@
-import type { PeerConnection } from '../core/connection.js'
+import { type PeerConnection, unknownAddress } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Policy } from '../core/policy.js'
 import type { Refusal } from '../core/refusal.js'
@@ -51,7 +51,13 @@ export class ConnectionLimits {
         retryAfterS: retryAfterS(),
       }
     }
-    if (peerIsKnown && maxPerPeer !== false && this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer) {
+    // Behind a unix socket nobody has an address: that is no peer.
+    if (
+      peerIsKnown &&
+      maxPerPeer !== false &&
+      connection.remoteAddress !== unknownAddress &&
+      this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer
+    ) {
       return {
         status: 429,
         reason: 'limit',

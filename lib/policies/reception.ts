@@ -64,7 +64,8 @@ export class Reception {
 
   /** A connection was registered: is it one too many? Its first request is then refused. */
   judge(connection: PeerConnection): void {
-    connection.refusal = this.#limits?.judge(connection, this.#desk.peersAreKnown())
+    connection.peerJudged = this.#desk.peersAreKnown()
+    connection.refusal = this.#limits?.judge(connection, connection.peerJudged)
   }
 
   /** `true`: the request was answered. */
@@ -100,7 +101,11 @@ export class Reception {
   /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */
   #overLimit(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
     const renamed = this.#desk.namePeer(connection, req)
-    if (this.#limits !== undefined && (connection.refusal !== undefined || renamed)) {
+    if (
+      this.#limits !== undefined &&
+      (connection.refusal !== undefined || renamed || !connection.peerJudged)
+    ) {
+      connection.peerJudged = true
       connection.refusal = this.#limits.judge(connection, true)
     }
     return connection.refusal

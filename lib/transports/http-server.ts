@@ -1,5 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { type Seam, takeOverEmit } from './emit-seam.js'
@@ -12,9 +12,12 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 
   function accept(socket: Socket): boolean {
     if (carried(sink, socket) !== undefined) return false
+    // An app may hand Node any Duplex as a connection; it is served, and not watched.
+    if (!(socket instanceof Socket)) return false
     const connection = sink.accept(socket, secure)
     if (connection === undefined) return true
-    listeners.watch(socket, connection)
+    // A listener of the app's may have detached us meanwhile.
+    if (connection.index !== -1) listeners.watch(socket, connection)
     return false
   }
 
@@ -26,19 +29,21 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function request(req: IncomingMessage, res: ServerResponse): boolean {
-    const connection = carried(sink, req.socket) ?? sink.adopt(req.socket)
+    const connection = carried(sink, req.socket) ?? adopt(req.socket)
+    if (connection === undefined) return false
     // `checkContinue` hands the same request on as `request`.
-    if (connection.response === res) return false
-    connection.response = res
-    connection.eventStream = undefined
+    if (connection.response === res || connection.queuedResponses?.includes(res)) return false
+    takeResponse(connection, res)
     connection.requestSeen = true
+    connection.timedOut = false
     connection.markSeen()
     if (connection.pendingReason !== undefined) connection.transport.retire(connection)
     return sink.request(connection, req, res)
   }
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
-    const connection = carried(sink, socket) ?? sink.adopt(socket)
+    const connection = carried(sink, socket) ?? adopt(socket)
+    if (connection === undefined) return false
     connection.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
@@ -49,10 +54,18 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     return true
   }
 
-  /** Node closes a socket whose timer ran out, unless somebody listens. */
+  function adopt(socket: Socket): PeerConnection | undefined {
+    return socket instanceof Socket ? sink.adopt(socket) : undefined
+  }
+
+  /** Node closes a socket whose timer ran out, unless the server, the request or the response has a listener for that. */
   function timeout(connection: PeerConnection): void {
-    if (server.listenerCount('timeout') > 0) return
-    if (connection.transport.isBusy(connection)) connection.pendingReason ??= 'idle-timeout'
+    const { response } = connection
+    const isHandled = [server, response, response?.req].some(
+      (emitter) => (emitter?.listenerCount('timeout') ?? 0) > 0,
+    )
+    if (isHandled) return
+    if (connection.transport.isBusy(connection)) connection.timedOut = true
     else connection.settle('idle-timeout')
   }
 
@@ -91,6 +104,19 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     },
     (error) => sink.failed(error),
   )
+}
+
+/** A pipelined request's response waits behind the one before it. */
+function takeResponse(connection: PeerConnection, res: ServerResponse): void {
+  // Asking lets go of a response that is done.
+  connection.transport.isBusy(connection)
+  if (connection.response === undefined) {
+    connection.response = res
+    connection.eventStream = undefined
+    return
+  }
+  connection.queuedResponses ??= []
+  connection.queuedResponses.push(res)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
@@ -5,9 +6,32 @@ import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
+function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
+  return closed || writableFinished || destroyed
+}
+
+/**
+ * The response that is being written. Those of pipelined requests wait behind it. One that is done is let go of at
+ * once: an app may have hung much on it, and a pooled socket can idle for long.
+ */
+function current(connection: PeerConnection): ServerResponse | undefined {
+  while (connection.response !== undefined && isDone(connection.response)) {
+    connection.peerAskedToClose = asksToClose(connection.response)
+    connection.response = connection.queuedResponses?.shift()
+    connection.eventStream = undefined
+  }
+  return connection.response
+}
+
+/** A request that says `Connection: close` (or HTTP/1.0) has us send the first FIN; the wish is the peer's all the same. */
+function asksToClose({ req, writableFinished }: ServerResponse): boolean {
+  const wish = req.headers.connection?.toLowerCase()
+  return writableFinished && (wish === undefined ? req.httpVersion === '1.0' : wish.includes('close'))
+}
+
 /** Whether the response in flight is an event stream. Asked only once its headers are sent, since an app may set them late. */
 function isEventStream(connection: PeerConnection): boolean {
-  const { response } = connection
+  const response = current(connection)
   if (response === undefined || !response.headersSent || response.writableEnded) return false
   // `getHeader` does not know what was handed to `writeHead` alone; the rendered header does.
   connection.eventStream ??= /\r\ncontent-type: *text\/event-stream/i.test(
@@ -17,24 +41,26 @@ function isEventStream(connection: PeerConnection): boolean {
   return connection.eventStream
 }
 
-function inFlight(connection: PeerConnection): boolean {
-  const { response } = connection
-  return response !== undefined && !response.closed && !response.writableFinished && !response.destroyed
-}
-
-/** Too late once its headers are sent; then the next response is the last. */
+/** The last of the responses ends the connection. Too late once its headers are sent; then the next one's turn is it. */
 function makeLast(connection: PeerConnection): void {
-  const { response } = connection
+  const response = connection.queuedResponses?.at(-1) ?? current(connection)
   if (response === undefined || response.headersSent) return
   response.shouldKeepAlive = false
   response.setHeader('Connection', 'close')
 }
 
-function endEventStream(connection: PeerConnection): void {
-  const { response, socket } = connection
-  // The leading newline ends a line that the app may have left open; at the end of an event it changes nothing.
-  response?.write(`\nretry: ${connection.host.reconnect.pickMs()}\n\n`)
-  response?.end(() => socket.end())
+function endEventStream({ response, socket, host }: PeerConnection): void {
+  // `retry` takes effect with its line. No empty line follows, which would dispatch an event the app was still writing.
+  response?.write(`\nretry: ${host.reconnect.pickMs()}\n`)
+  // Not as an argument of `end`: compression and its like take that for a chunk.
+  response?.once('finish', () => socket.end())
+  response?.end()
+}
+
+function bufferedBytes(connection: PeerConnection): number {
+  let bytes = Math.max(current(connection)?.writableLength ?? 0, connection.socket.writableLength)
+  for (const { writableLength } of connection.queuedResponses ?? []) bytes += writableLength
+  return bytes
 }
 
 /** HTTP/1.1 requests, keep-alive pauses between them, and event streams. */
@@ -43,24 +69,21 @@ export const http1: PeerTransport = {
   protocolOf: (connection): Protocol => (isEventStream(connection) ? 'sse' : 'http1'),
   phaseOf(connection): ConnectionPhase {
     if (connection.handshaking) return 'tls-handshake'
-    if (inFlight(connection)) return isEventStream(connection) ? 'established' : 'request'
+    if (current(connection) !== undefined) return isEventStream(connection) ? 'established' : 'request'
     return connection.requestSeen ? 'keep-alive' : 'awaiting-request'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
-  bufferedBytes: (connection) =>
-    connection.response !== undefined && inFlight(connection)
-      ? Math.max(connection.response.writableLength, connection.socket.writableLength)
-      : connection.socket.writableLength,
+  bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   countTraffic: countAllBytes,
-  ping() {},
+  ping: () => false,
   isPaused: () => false,
-  isBusy: (connection) => inFlight(connection) && !isEventStream(connection),
+  isBusy: (connection) => current(connection) !== undefined && !isEventStream(connection),
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
-    if (inFlight(connection)) {
+    if (current(connection) !== undefined) {
       if (isEventStream(connection)) endEventStream(connection)
       else makeLast(connection)
     } else if (reason === 'handshake-timeout') {
@@ -75,20 +98,14 @@ export const http1: PeerTransport = {
     if (hadError && errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
     if (hadError) return reasonOfSocketError(errorCode)
     if (sawEnd === 'busy') return 'peer-ended'
-    if (pendingReason !== undefined) return pendingReason
     if (sawEnd === 'idle') return 'peer-closed'
+    if (pendingReason !== undefined) return pendingReason
+    if (connection.timedOut) return 'idle-timeout'
     // TLS reads in place of the TCP socket, which therefore does not tell of a FIN before the handshake is done.
     if (connection.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
     // Node answers some malformed requests (one without a Host, for example) by itself, without an event.
     if (!connection.requestSeen && connection.bytesWritten > 0) return 'protocol-error'
-    return peerAskedToClose(connection) ? 'peer-closed' : 'server-closed'
+    current(connection)
+    return connection.peerAskedToClose ? 'peer-closed' : 'server-closed'
   },
-}
-
-/** A request that said `Connection: close` (or HTTP/1.0) had us send the first FIN; the wish was the peer's all the same. */
-function peerAskedToClose({ response }: PeerConnection): boolean {
-  if (response === undefined || !response.writableFinished) return false
-  const { req } = response
-  const wish = req.headers.connection?.toLowerCase()
-  return wish === undefined ? req.httpVersion === '1.0' : wish.includes('close')
 }

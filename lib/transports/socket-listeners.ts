@@ -92,6 +92,11 @@ export function noteError(connection: PeerConnection, error: NodeJS.ErrnoExcepti
   if (connection.hadError) return
   if (appIsClosing(connection)) connection.serverWentFirst = true
   connection.hadError = true
+  // The app destroyed its response with an error, of its upstream for instance: whatever the code, it is not the peer's.
+  if (connection.response !== undefined && connection.response.errored === error) {
+    connection.endPhase ??= 'request'
+    connection.settle('server-error')
+  }
   connection.endPhase ??= connection.phase
   connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
   connection.errorMessage ??= peerText(String(error?.message ?? error))

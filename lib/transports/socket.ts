@@ -13,14 +13,16 @@ interface CountingHandle {
  * byte is gone, so a slow link that drains it would look stalled.
  */
 export function drainedBytes(socket: Socket): number {
-  const handle = (socket as { _handle?: Partial<CountingHandle> | null })._handle
+  // The handle of a TLS socket counts what it encrypts, and goes back and forth; the TCP handle below does not.
+  const below = (socket as { _parent?: Socket | null })._parent ?? socket
+  const handle = (below as { _handle?: Partial<CountingHandle> | null })._handle
   if (typeof handle?.bytesWritten === 'number' && typeof handle.writeQueueSize === 'number') {
     return handle.bytesWritten - handle.writeQueueSize
   }
   return (socket.bytesWritten ?? 0) - socket.writableLength
 }
 
-/** Application bytes of protocols without control frames. */
+/** Application bytes: all but those of earlier protocols and, as far as the protocol has them, of control frames. */
 export function countAllBytes(connection: PeerConnection, into: TrafficCounts): void {
   into.inbound = connection.socket.bytesRead - connection.overheadInbound
   into.outbound = (connection.socket.bytesWritten ?? 0) - connection.overheadOutbound

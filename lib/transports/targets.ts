@@ -46,10 +46,6 @@ export class Targets {
     return servers.length > 0 && servers.every((server) => server.listening)
   }
 
-  has(target: object): boolean {
-    return this.#attached.has(target)
-  }
-
   attach(targets: readonly AttachTarget[]): void {
     for (const target of targets) this.#attachOne(target)
   }

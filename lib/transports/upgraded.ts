@@ -17,7 +17,7 @@ export const upgraded: PeerTransport = {
   bufferedBytes: ({ socket }) => socket.writableLength,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   countTraffic: countAllBytes,
-  ping() {},
+  ping: () => false,
   isPaused: ({ socket }) => socket.isPaused(),
   isBusy: () => false,
   retire() {},

@@ -3,7 +3,7 @@ import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
 import {
   CLOSING,
   closeFrameFrom,
@@ -30,17 +30,15 @@ export const websocket: PeerTransport = {
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
   bufferedBytes: (connection) => webSocketOf(connection).bufferedAmount,
   drainedBytes: ({ socket }) => drainedBytes(socket),
-  countTraffic(connection, into) {
-    into.inbound = connection.socket.bytesRead - connection.overheadInbound
-    into.outbound = (connection.socket.bytesWritten ?? 0) - connection.overheadOutbound
-  },
+  countTraffic: countAllBytes,
   ping(connection) {
     const webSocket = webSocketOf(connection)
-    if (webSocket.readyState !== OPEN) return
+    if (webSocket.readyState !== OPEN) return false
     connection.overheadOutbound += headerBytes + pingPayload.length
     connection.pingSentExact = performance.now()
     connection.host.heartbeats.pings++
     webSocket.ping(pingPayload)
+    return true
   },
   isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
   isBusy: () => false,

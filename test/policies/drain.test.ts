@@ -28,7 +28,7 @@ test('a drain over every protocol, and its report', async (t) => {
   const draining = pulse.drain('test')
   assert.equal(pulse.drain('again'), draining, 'draining twice is one drain')
   assert.equal(pulse.snapshot().draining, true)
-  assert.match(await stream.text(), /\nretry: \d+\n\n$/)
+  assert.match(await stream.text(), /\nretry: \d+\n$/)
   assert.equal(((await goodbye) as [number])[0], 1012)
   await once(preconnected, 'close')
   const report = await draining

@@ -80,7 +80,7 @@ test('event streams and sockets of unknown protocols have their own', async (t) 
       void socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n'),
   )
   const stream = await fetch(`http://127.0.0.1:${port}/`)
-  assert.match(await stream.text(), /^data: 1\n\n\nretry: \d+\n\n$/)
+  assert.match(await stream.text(), /^data: 1\n\n\nretry: \d+\n$/)
   const sse = await closing(({ protocol }) => protocol === 'sse')
   assert.equal(sse.closeReason, 'idle-timeout')
 
