@@ -24,13 +24,14 @@ test('a drain over every protocol, and its report', async (t) => {
   preconnected.resume()
   const stream = await fetch(`http://127.0.0.1:${port}/stream`)
   const goodbye = once(client, 'close')
+  const unused = once(preconnected, 'close')
 
   const draining = pulse.drain('test')
   assert.equal(pulse.drain('again'), draining, 'draining twice is one drain')
   assert.equal(pulse.snapshot().draining, true)
   assert.match(await stream.text(), /\nretry: \d+\n$/)
   assert.equal(((await goodbye) as [number])[0], 1012)
-  await once(preconnected, 'close')
+  await unused
   const report = await draining
   assert.equal(server.listening, false)
   assert.equal(report.why, 'test')
