@@ -70,7 +70,11 @@ export interface Connection {
    * runs at once.
    */
   track(label: string, cleanup?: (reason: CloseReason) => unknown): Tracked
-  /** Orderly end: a close frame, or the end of the current response; terminated after `drain.closeTimeoutMs`. Default reason: `server-closed`. */
+  /**
+   * Orderly end. A WebSocket gets a close frame, an event stream its end, and is terminated after
+   * `drain.closeTimeoutMs`; an HTTP connection ends with the response in flight, however long that takes.
+   * Default reason: `server-closed`.
+   */
   close(reason?: CloseReason): void
   /** Destroys the socket now. Default reason: `server-closed`. */
   terminate(reason?: CloseReason): void

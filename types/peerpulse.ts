@@ -99,7 +99,10 @@ export interface Peerpulse extends AsyncDisposable {
   middleware(): Middleware
   /** Shuts down: see docs/architecture.md. Draining twice is one drain. Never exits the process. */
   drain(why?: string): Promise<DrainReport>
-  /** Stops watching. Servers, sockets and process are left as they were, open connections untouched. */
+  /**
+   * Stops watching. Servers, sockets and process are left as they were, open connections untouched: whatever was
+   * tracked on them is not cancelled any more. A drain that runs is let finish first.
+   */
   detach(): Promise<void>
   /** The connections that are open now. */
   connections(): Iterable<Connection>
