@@ -347,6 +347,7 @@ class Pulse implements Peerpulse {
     return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, {
       stopListening: () => this.#targets.stopListening(),
       retryMs: () => this.#reconnect.pickMs(),
+      isCleanedUp: () => this.#lifecycle.tracking.settling.size === 0,
       onPhase: (step) => {
         const message = `drain (${step.why}): ${step.phase}, ${step.connections} connections`
         this.#warnings.log((logger) => logger.info({ event: 'drain:phase', ...step }, message))

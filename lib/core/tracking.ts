@@ -40,6 +40,8 @@ class TrackedStream implements Tracked {
 /** The streams tied to connections: cancels them at close, and counts those that live on. */
 export class Tracking {
   readonly leaks = new Map<string, number>()
+  /** Cleanups that have begun and not settled. A drain waits for them. */
+  readonly settling = new Set<TrackedStream>()
   readonly #byConnection = new WeakMap<Holder, Set<TrackedStream>>()
   readonly #clock: Clock
   readonly #wheel: Wheel
@@ -83,12 +85,14 @@ export class Tracking {
       if (stream.ended || stream.cleanup === undefined) continue
       try {
         const result = stream.cleanup(reason)
-        if (isThenable(result))
+        if (!isThenable(result)) stream.dispose()
+        else {
+          this.settling.add(stream)
           result.then(
-            () => stream.dispose(),
+            () => this.#settled(stream),
             (error) => this.#failed(stream, error),
           )
-        else stream.dispose()
+        }
       } catch (error) {
         this.#failed(stream, error)
       }
@@ -98,15 +102,22 @@ export class Tracking {
       this.#wheel.after(this.#clock.now, cleanupTimeoutMs, () => this.#countLeaks(holder, alive))
   }
 
+  #settled(stream: TrackedStream): void {
+    stream.dispose()
+    this.settling.delete(stream)
+  }
+
   /** A cleanup that throws has not shown that its stream ended; we report it and call it ended, since nothing more can be done. */
   #failed(stream: TrackedStream, error: unknown): void {
-    stream.dispose()
+    this.#settled(stream)
     this.#warnings.callbackFailed(`cleanup of '${stream.label}'`, error)
   }
 
   #countLeaks({ id, protocol, remoteAddress }: Holder, streams: TrackedStream[]): void {
-    for (const { label, ended } of streams) {
+    for (const stream of streams) {
+      const { label, ended } = stream
       if (ended) continue
+      this.settling.delete(stream)
       const key = this.leaks.has(label) || this.leaks.size < maxLabels ? label : 'other'
       this.leaks.set(key, (this.leaks.get(key) ?? 0) + 1)
       this.#warnings.warn(

@@ -16,6 +16,8 @@ export interface DrainTargets {
   /** No new connections; those that are open go on. May be called again. */
   stopListening(): void
   onPhase(step: DrainStep): void
+  /** Whether what was tracked on closed connections has ended too. */
+  isCleanedUp(): boolean
   /** When a client that is refused should come back. */
   retryMs(): number
 }
@@ -108,12 +110,10 @@ export class Drain {
     const elapsed = this.#clock.realNow() - this.#startedAt
     if (this.phase === 'delay' && elapsed >= this.#delayMs) this.#beginClosing()
     if (this.phase === 'closing') this.#closeSome()
-    if (this.phase === 'closing' && this.#registry.size === 0) this.#finish()
+    const isOver = this.#registry.size === 0 && this.#targets.isCleanedUp()
+    if (this.phase === 'closing' && isOver) this.#finish()
     else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#terminateAll()
-    else if (
-      this.phase === 'terminating' &&
-      (this.#registry.size === 0 || elapsed >= this.#deadlineMs + terminatingMs)
-    )
+    else if (this.phase === 'terminating' && (isOver || elapsed >= this.#deadlineMs + terminatingMs))
       this.#finish()
   }
 

@@ -75,10 +75,9 @@ export function createHeartbeat(
           ping(connection, now)
         return now + intervalMs
       }
-      if (connection.pingSentAt !== never && connection.seen >= connection.pingSentAt)
-        connection.pingSentAt = never
+      const silentSince = Math.max(connection.seen, connection.judgedFrom)
+      if (silentSince >= connection.pingSentAt) connection.pingSentAt = never
       if (connection.pingSentAt === never) {
-        const silentSince = Math.max(connection.seen, connection.judgedFrom)
         if (now < silentSince + intervalMs) return silentSince + intervalMs
         return takeShare(now) ? ping(connection, now) : now + tickMs
       }

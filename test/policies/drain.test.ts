@@ -92,3 +92,26 @@ test('an upgrade that comes late in the readiness delay is served, and told to l
   assert.equal(code, 1012)
   await draining
 })
+
+test('a drain waits for the cleanups of what was tracked', async (t) => {
+  const { pulse, wss, port } = await start(t, { drain: { ...quick, deadlineMs: 20_000 } })
+  await openWebSocket(t, port)
+  const [peer] = wss.clients
+  let finish = () => {}
+  let begun = false
+  pulse.connectionOf(peer as object)?.track('ticker', () => {
+    begun = true
+    return new Promise<void>((resolve) => {
+      finish = resolve
+    })
+  })
+  let isOver = false
+  const draining = pulse.drain().then(() => {
+    isOver = true
+  })
+  await until('the cleanup', () => begun)
+  await until('several ticks', () => pulse.snapshot().uptimeMs > 1_500)
+  assert.equal(isOver, false)
+  finish()
+  await draining
+})

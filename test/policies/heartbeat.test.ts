@@ -80,8 +80,10 @@ test('a peer whose reads the app paused is not judged', async (t) => {
   const [peer] = wss.clients
   peer?.pause()
   await until('several pings', () => pulse.snapshot().totals.pings >= 4)
-  assert.deepEqual(closed, [])
   peer?.resume()
+  const { pongs } = pulse.snapshot().totals
+  await until('pongs again', () => pulse.snapshot().totals.pongs >= pongs + 2)
+  assert.deepEqual(closed, [])
 })
 
 test('a reset is found while the app has paused reading, by the ping that is written', async (t) => {
