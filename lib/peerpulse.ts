@@ -1,4 +1,4 @@
-import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { History } from '../types/close.js'
 import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
@@ -28,9 +28,7 @@ import { Lifecycle } from './core/lifecycle.js'
 import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
-import { Checks } from './health/checks.js'
-import { closeProbeServer, openProbeServer, portOf } from './health/probe-server.js'
-import { ownChecks, Probes } from './health/probes.js'
+import { Health } from './health/health.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
 import { takeSnapshot } from './insight/snapshot.js'
@@ -39,11 +37,9 @@ import { createMonitors } from './monitors/standard-monitors.js'
 import { Budget, totalBudget } from './policies/budget.js'
 import { createConnectionPolicies } from './policies/connection-policies.js'
 import { Drain } from './policies/drain.js'
-import { ConnectionLimits } from './policies/limits.js'
 import { Pressure } from './policies/pressure.js'
 import { Reception } from './policies/reception.js'
 import { ReconnectWindow } from './policies/reconnect-window.js'
-import { Shedding } from './policies/shedding.js'
 import { broadcast } from './transports/broadcast.js'
 import { http1 } from './transports/http1.js'
 import { refuseRequest } from './transports/refusal.js'
@@ -67,13 +63,11 @@ class Pulse implements Peerpulse {
   readonly #drain: Drain
   readonly #reception: Reception
   readonly #reconnect: ReconnectWindow
-  readonly #checks: Checks
-  readonly #probes: Probes | undefined
+  readonly #health: Health
   readonly #closes: CloseRecorder
   readonly #trust: ProxyTrust
   readonly #startedEpoch = Date.now()
   #leaveShutdown: (() => void) | undefined
-  #probeServer: HttpServer | undefined
   #servesUnattached = false
   #sawUnknownWebSocket = false
   #detached = false
@@ -102,8 +96,7 @@ class Pulse implements Peerpulse {
     this.#budget = this.#createBudget()
     this.#pressure = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
-    this.#checks = this.#createChecks()
-    this.#probes = this.#createProbes()
+    this.#health = this.#createHealth()
     this.#reception = this.#createReception()
   }
 
@@ -116,7 +109,7 @@ class Pulse implements Peerpulse {
     this.#lifecycle.clock.start()
     this.#targets.attach(targets)
     this.#joinShutdown()
-    this.#openProbeServer()
+    this.#health.open()
     return target
   }
 
@@ -153,9 +146,8 @@ class Pulse implements Peerpulse {
     this.#leaveShutdown?.()
     this.#targets.restore()
     this.#pressure?.stop()
-    this.#checks.abandon()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
-    if (this.#probeServer !== undefined) await closeProbeServer(this.#probeServer)
+    await this.#health.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -179,7 +171,7 @@ class Pulse implements Peerpulse {
 
   addCheck(name: string, check: Check, options: CheckOptions = {}): Disposable {
     this.#checkUsable('addCheck')
-    return this.#checks.add(name, check, options, ownChecks)
+    return this.#health.addCheck(name, check, options)
   }
 
   broadcast(wss: WebSocketServerLike, data: BroadcastData, options: BroadcastOptions = {}): BroadcastResult {
@@ -203,7 +195,7 @@ class Pulse implements Peerpulse {
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
       draining: this.#drain.active,
-      probesPort: portOf(this.#probeServer),
+      probesPort: this.#health.port,
       callbackErrors: this.#warnings.callbackErrors,
       pressure: this.#pressure ?? { level: 'normal', since: 0, monitors: [], readings: {} },
     })
@@ -286,10 +278,6 @@ class Pulse implements Peerpulse {
     return true
   }
 
-  #answerProbe(req: IncomingMessage, res: ServerResponse): boolean {
-    return this.#probes !== undefined && this.#probeServer === undefined && this.#probes.handle(req, res)
-  }
-
   #answerUnattached(req: IncomingMessage, res: ServerResponse): boolean {
     if (!this.#servesUnattached) {
       this.#servesUnattached = true
@@ -356,39 +344,26 @@ class Pulse implements Peerpulse {
     })
   }
 
-  #createChecks(): Checks {
-    const { checkTimeoutMs, cacheMs } = this.config.probes || defaults.probes
-    const onChange = (change: PeerpulseEvents['check:change']) => this.#emit('check:change', change)
-    return new Checks({
+  #createHealth(): Health {
+    return new Health(this.config.probes, {
       clock: this.#lifecycle.clock,
       wheel: this.#lifecycle.wheel,
-      timeoutMs: checkTimeoutMs,
-      cacheMs,
-      onChange,
-    })
-  }
-
-  #createProbes(): Probes | undefined {
-    if (!this.config.probes) return undefined
-    return new Probes(this.config.probes, this.#checks, {
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#pressure?.level ?? 'normal',
+      onChange: (change) => this.#emit('check:change', change),
       onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
+      onPortError: (port, error) => {
+        const message = `probes.port ${port}: ${error.message}; no probe is answered`
+        this.#warnings.warn('PEERPULSE_WARN_PROBES_PORT', message, error)
+      },
     })
   }
 
   #createReception(): Reception {
-    const { limits, pressure } = this.config
-    const shedding =
-      this.#pressure !== undefined && pressure
-        ? new Shedding(this.#pressure, pressure, (error) =>
-            this.#warnings.callbackFailed('pressure.priority', error),
-          )
-        : undefined
     const desk = {
-      answerProbe: (req: IncomingMessage, res: ServerResponse) => this.#answerProbe(req, res),
+      answerProbe: (req: IncomingMessage, res: ServerResponse) => this.#health.answer(req, res),
       answerRefusal: refuseRequest,
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
       peersAreKnown: () => this.#trust.isEmpty,
@@ -396,23 +371,16 @@ class Pulse implements Peerpulse {
         this.#closes.noteShed(shed)
         this.#emit('shed', shed)
       },
+      onPriorityError: (error: unknown) => this.#warnings.callbackFailed('pressure.priority', error),
     }
-    const connectionLimits = limits ? new ConnectionLimits(limits, this.#lifecycle.registry) : undefined
-    return new Reception(desk, this.#endings, this.#drain, connectionLimits, shedding)
-  }
-
-  #openProbeServer(): void {
-    const { probes } = this.config
-    if (!probes || probes.port === false || this.#probes === undefined || this.#probeServer !== undefined)
-      return
-    const { port } = probes
-    this.#probeServer = openProbeServer(this.#probes, port, (error) => {
-      this.#warnings.warn(
-        'PEERPULSE_WARN_PROBES_PORT',
-        `probes.port ${port}: ${error.message}; no probe is answered`,
-        error,
-      )
-    })
+    return new Reception(
+      desk,
+      this.config,
+      this.#endings,
+      this.#drain,
+      this.#pressure,
+      this.#lifecycle.registry,
+    )
   }
 
   #joinShutdown(): void {

@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { CloseReason } from '../../types/close.js'
 import type { Shed } from '../../types/events.js'
+import type { ResolvedConfig } from '../../types/options.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Refusal } from '../core/refusal.js'
+import type { Registry } from '../core/registry.js'
 import type { Drain } from './drain.js'
-import type { ConnectionLimits } from './limits.js'
-import type { Shedding } from './shedding.js'
+import { ConnectionLimits } from './limits.js'
+import type { Pressure } from './pressure.js'
+import { Shedding } from './shedding.js'
 
 /** What the reception asks of the other rooms. */
 export interface ReceptionDesk {
@@ -19,6 +22,7 @@ export interface ReceptionDesk {
   /** Whether an address is the peer's own at accept: nobody between us is trusted to name it. */
   peersAreKnown(): boolean
   onShed(shed: Shed): void
+  onPriorityError(error: unknown): void
 }
 
 /** Decides at the door what is let in: sockets, requests and upgrades, in the order probes, drain, limits, pressure. */
@@ -32,16 +36,20 @@ export class Reception {
 
   constructor(
     desk: ReceptionDesk,
+    config: Pick<ResolvedConfig, 'limits' | 'pressure'>,
     endings: Endings,
     drain: Drain,
-    limits: ConnectionLimits | undefined,
-    shedding: Shedding | undefined,
+    pressure: Pressure | undefined,
+    registry: Registry,
   ) {
     this.#desk = desk
     this.#endings = endings
     this.#drain = drain
-    this.#limits = limits
-    this.#shedding = shedding
+    this.#limits = config.limits ? new ConnectionLimits(config.limits, registry) : undefined
+    this.#shedding =
+      config.pressure && pressure
+        ? new Shedding(pressure, config.pressure, (error) => desk.onPriorityError(error))
+        : undefined
   }
 
   /** Whether a socket is to be destroyed at accept. */

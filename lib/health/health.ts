@@ -1,0 +1,75 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { CheckChange } from '../../types/events.js'
+import type { Check, CheckOptions } from '../../types/health.js'
+import type { ResolvedConfig } from '../../types/options.js'
+import type { Clock } from '../core/clock.js'
+import { defaults } from '../core/defaults.js'
+import type { Wheel } from '../core/wheel.js'
+import { Checks } from './checks.js'
+import { closeProbeServer, openProbeServer, portOf } from './probe-server.js'
+import { ownChecks, type ProbeFacts, Probes } from './probes.js'
+
+/** What health asks of the pulse, and tells it. */
+export interface HealthHost extends ProbeFacts {
+  readonly clock: Clock
+  readonly wheel: Wheel
+  onChange(change: CheckChange): void
+  onPortError(port: number, error: Error): void
+}
+
+/** Checks and the probes that ask them, on the app's port or on one of their own. */
+export class Health {
+  readonly #config: ResolvedConfig['probes']
+  readonly #host: HealthHost
+  readonly #checks: Checks
+  readonly #probes: Probes | undefined
+  #server: Server | undefined
+
+  constructor(config: ResolvedConfig['probes'], host: HealthHost) {
+    const { checkTimeoutMs, cacheMs } = config || defaults.probes
+    this.#config = config
+    this.#host = host
+    this.#checks = new Checks({ ...hostOfChecks(host), timeoutMs: checkTimeoutMs, cacheMs })
+    this.#probes = config ? new Probes(config, this.#checks, host) : undefined
+  }
+
+  /** Where the probes listen; `false` while they are on the app's port. */
+  get port(): number | false {
+    return portOf(this.#server)
+  }
+
+  addCheck(name: string, check: Check, options: CheckOptions): Disposable {
+    return this.#checks.add(name, check, options, ownChecks)
+  }
+
+  /** Answers a request on the app's port. `true`: it was a probe. */
+  answer(req: IncomingMessage, res: ServerResponse): boolean {
+    return this.#probes !== undefined && this.#server === undefined && this.#probes.handle(req, res)
+  }
+
+  /** Opens `probes.port`, once, where there is one. */
+  open(): void {
+    if (
+      !this.#config ||
+      this.#config.port === false ||
+      this.#probes === undefined ||
+      this.#server !== undefined
+    )
+      return
+    const { port } = this.#config
+    this.#server = openProbeServer(this.#probes, port, (error) => this.#host.onPortError(port, error))
+  }
+
+  async close(): Promise<void> {
+    this.#checks.abandon()
+    if (this.#server !== undefined) await closeProbeServer(this.#server)
+  }
+}
+
+function hostOfChecks({
+  clock,
+  wheel,
+  onChange,
+}: HealthHost): Pick<HealthHost, 'clock' | 'wheel' | 'onChange'> {
+  return { clock, wheel, onChange }
+}
