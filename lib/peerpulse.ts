@@ -49,6 +49,13 @@ import { closeFrameFrom, socketBelow } from './transports/ws-internals.js'
 /** Monitors are read every so many ticks. */
 const ticksPerReading = 5
 
+const notAttached =
+  'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
+  'timeouts, budget, limits, close reasons and drain are off. Call pulse.attach(server)'
+const unknownWs =
+  'peerpulse: this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
+  'closed without a close frame in a drain. Take ws 8'
+
 /** Wires the rooms together, and is what the app holds. */
 class Pulse implements Peerpulse {
   readonly config: ResolvedConfig
@@ -69,7 +76,6 @@ class Pulse implements Peerpulse {
   readonly #startedEpoch = Date.now()
   #leaveShutdown: (() => void) | undefined
   #servesUnattached = false
-  #sawUnknownWebSocket = false
   #detached = false
   #ticks = 0
 
@@ -251,22 +257,12 @@ class Pulse implements Peerpulse {
         this.#drain.tick()
         this.#closes.turn()
       },
-      unknownWebSocket: () => this.#warnUnknownWebSocket(),
+      unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
   }
 
   #emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
-  }
-
-  #warnUnknownWebSocket(): void {
-    if (this.#sawUnknownWebSocket) return
-    this.#sawUnknownWebSocket = true
-    this.#warnings.warn(
-      'PEERPULSE_WARN_WS_INTERNALS',
-      'peerpulse: this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and ' +
-        'are closed without a close frame in a drain. Take ws 8',
-    )
   }
 
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
@@ -279,15 +275,9 @@ class Pulse implements Peerpulse {
   }
 
   #answerUnattached(req: IncomingMessage, res: ServerResponse): boolean {
-    if (!this.#servesUnattached) {
-      this.#servesUnattached = true
-      this.#lifecycle.clock.start()
-      this.#warnings.warn(
-        'PEERPULSE_WARN_NOT_ATTACHED',
-        'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
-          'timeouts, budget, limits, close reasons and drain are off. Call pulse.attach(server)',
-      )
-    }
+    this.#servesUnattached = true
+    this.#lifecycle.clock.start()
+    this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
     return this.#reception.strayRequest(req, res)
   }
 

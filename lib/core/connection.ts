@@ -9,39 +9,16 @@ import type {
   Protocol,
   Tracked,
 } from '../../types/connection.js'
-import type { TrafficCounts, Transport } from '../../types/transport.js'
-import type { Clock } from './clock.js'
+import type { TrafficCounts } from '../../types/transport.js'
 import { isCloseReason } from './close-reason.js'
+import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
 import { ConnectionClosedError, PeerpulseError } from './errors.js'
+import { plainAddress } from './peer-address.js'
 import type { Refusal } from './refusal.js'
-import type { Tracking } from './tracking.js'
-import type { Wheel, WheelEntry } from './wheel.js'
+import type { WheelEntry } from './wheel.js'
 
-/** How a protocol reads and ends its connections: stateless, one for all. */
-export interface PeerTransport extends Transport<PeerConnection> {
-  protocolOf(connection: PeerConnection): Protocol
-  phaseOf(connection: PeerConnection): ConnectionPhase
-}
-
-/** What all connections of a pulse share. */
-export interface ConnectionHost {
-  readonly clock: Clock
-  readonly wheel: Wheel
-  readonly closeTimeoutMs: number
-  readonly heartbeats: { pings: number; pongs: number }
-  readonly tracking: Tracking
-  /** The configured idle timeout of a protocol. */
-  idleTimeoutOf(protocol: Protocol): number | false
-  /** What a peer is told about the end, and about when to come back. */
-  readonly reconnect: {
-    closeFrame(reason: CloseReason): { code: number; message: string }
-    pickMs(): number
-  }
-  /** Something threw that must not reach the app. */
-  failed(error: unknown): void
-  /** Its turn on the wheel has come: asks every policy and schedules the next visit. */
-  visit(connection: PeerConnection): void
-}
+/** How a protocol reads and ends connections. */
+export type PeerTransport = ConnectionTransport<PeerConnection>
 
 /** No time yet; credited times start at 0. */
 export const never = -1
@@ -53,7 +30,7 @@ const counts: TrafficCounts = { inbound: 0, outbound: 0 }
  */
 export class PeerConnection implements Connection, WheelEntry {
   readonly id: number
-  readonly host: ConnectionHost
+  readonly host: ConnectionHost<PeerConnection>
   transport: PeerTransport
   remoteAddress: string
   readonly remotePort: number | undefined
@@ -134,7 +111,7 @@ export class PeerConnection implements Connection, WheelEntry {
   #idleTimeoutMs: number | false | undefined
   #controller: AbortController | undefined
 
-  constructor(id: number, host: ConnectionHost, transport: PeerTransport, socket: Socket) {
+  constructor(id: number, host: ConnectionHost<PeerConnection>, transport: PeerTransport, socket: Socket) {
     const { now } = host.clock
     this.id = id
     this.host = host
@@ -361,13 +338,4 @@ function checkReason(method: string, reason: unknown): asserts reason is CloseRe
       `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`,
     )
   }
-}
-
-/** Of a peer on a unix socket, or one that was gone before it was accepted. */
-export const unknownAddress = 'unknown'
-
-/** An IPv4 address that came in on an IPv6 socket is the same peer as on an IPv4 one. */
-export function plainAddress(address: string | undefined): string {
-  if (address === undefined) return unknownAddress
-  return address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address
 }

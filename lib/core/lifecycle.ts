@@ -4,7 +4,8 @@ import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import { Clock } from './clock.js'
-import { type ConnectionHost, PeerConnection, type PeerTransport } from './connection.js'
+import { PeerConnection, type PeerTransport } from './connection.js'
+import type { ConnectionHost } from './connection-host.js'
 import type { Policy } from './policy.js'
 import type { Refusal } from './refusal.js'
 import { Registry } from './registry.js'
@@ -31,7 +32,7 @@ export interface Door {
 export interface LifecycleParts {
   readonly warnings: Warnings
   readonly closeTimeoutMs: number
-  readonly reconnect: ConnectionHost['reconnect']
+  readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly idle: ResolvedConfig['idle']
   /** TCP keepalive's initial delay. */
   readonly tcpKeepAliveMs: number | false
@@ -55,7 +56,7 @@ export interface LifecycleParts {
 let lastId = 0
 
 /** The life of connections, from accept to close: what the servers' seams hand in, and what the connections ask. */
-export class Lifecycle implements ConnectionSink, ConnectionHost {
+export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection> {
   readonly key = Symbol('peerpulse')
   readonly clock = new Clock(() => this.#turn())
   readonly wheel = new Wheel((error) => this.failed(error))
@@ -63,7 +64,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost {
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
   readonly closeTimeoutMs: number
-  readonly reconnect: ConnectionHost['reconnect']
+  readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
 
   constructor(parts: LifecycleParts) {

@@ -14,6 +14,7 @@ export class Warnings {
   readonly #events: () => Events
   readonly #logger: Logger | false
   readonly #now: () => number
+  readonly #told = new Set<WarningCode>()
   readonly #windows = new Map<WarningCode, { start: number; count: number }>()
 
   constructor(events: () => Events, logger: Logger | false, now: () => number) {
@@ -36,6 +37,13 @@ export class Warnings {
           message,
         ),
       )
+  }
+
+  /** What one telling is enough for. */
+  warnOnce(code: WarningCode, message: string): void {
+    if (this.#told.has(code)) return
+    this.#told.add(code)
+    this.warn(code, message)
   }
 
   /** A callback of the app's threw. */

@@ -1,5 +1,6 @@
-import { type PeerConnection, unknownAddress } from '../core/connection.js'
+import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
+import { unknownAddress } from '../core/peer-address.js'
 import type { Policy } from '../core/policy.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
