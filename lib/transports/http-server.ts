@@ -31,8 +31,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   function request(req: IncomingMessage, res: ServerResponse): boolean {
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
-    // `checkContinue` hands the same request on as `request`.
-    if (connection.response === res || connection.queuedResponses?.includes(res)) return false
+    // `checkContinue` hands the same request on as `request`. Only the newest is compared: a peer may pipeline thousands.
+    if ((connection.queuedResponses?.at(-1) ?? connection.response) === res) return false
     takeResponse(connection, res)
     connection.requestSeen = true
     connection.timedOut = false
