@@ -1,0 +1,46 @@
+import type { Measure, Verdict } from './report.js'
+
+const width = 760
+const labelWidth = 330
+const valueWidth = 120
+const barWidth = width - labelWidth - valueWidth
+const rowHeight = 24
+const titleHeight = 44
+
+const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
+const text = (x: number, y: number, content: string, style = '') =>
+  `<text x="${x}" y="${y}"${style}>${escaped(content)}</text>`
+
+/** A bar a measure, with its quartiles, and below them the verdicts. Measures of one unit share a scale. */
+export function picture(title: string, measures: readonly Measure[], verdicts: readonly Verdict[]): string {
+  const rows: string[] = []
+  let y = titleHeight
+  const largest = new Map<string, number>()
+  for (const { unit, high } of measures) largest.set(unit, Math.max(largest.get(unit) ?? 0, high))
+  for (const measure of measures) {
+    const scale = barWidth / (largest.get(measure.unit) || 1)
+    const length = (value: number) => Math.max(1, value * scale).toFixed(1)
+    const fill = measure.what.includes('peerpulse') ? '#0a7d5a' : '#8a94a6'
+    rows.push(
+      text(labelWidth - 8, y + 16, measure.what, ' text-anchor="end"'),
+      `<rect x="${labelWidth}" y="${y + 4}" width="${length(measure.median)}" height="16" fill="${fill}"/>`,
+      `<line x1="${labelWidth + Number(length(measure.low))}" x2="${labelWidth + Number(length(measure.high))}" y1="${y + 12}" y2="${y + 12}" stroke="#1b2430" stroke-width="2"/>`,
+      text(width - valueWidth + 8, y + 16, `${measure.median} ${measure.unit}`),
+    )
+    y += rowHeight
+  }
+  y += 8
+  for (const { what, net, unit, atMost, atLeast, met } of verdicts) {
+    const limit =
+      atMost !== undefined ? ` (at most ${atMost})` : atLeast !== undefined ? ` (at least ${atLeast})` : ''
+    const mark = met === undefined ? '' : met ? '✓ ' : '✗ '
+    rows.push(text(16, y + 16, `${mark}${what}: ${net}${unit === 'ratio' ? '' : ` ${unit}`}${limit}`))
+    y += rowHeight
+  }
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 12}" font-family="system-ui, sans-serif" font-size="13" fill="#1b2430">
+<rect width="100%" height="100%" fill="#fff"/>
+${text(16, 26, title, ' font-size="15" font-weight="600"')}
+${rows.join('\n')}
+</svg>
+`
+}
