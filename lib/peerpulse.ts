@@ -98,7 +98,7 @@ class Pulse implements Peerpulse {
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     this.#targets = new Targets(this.#lifecycle, this.#serverKnobs())
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
-    this.#policies = createConnectionPolicies(config, this.#lifecycle.registry, this.#endings)
+    this.#policies = createConnectionPolicies(config, this.#endings)
     this.#budget = this.#createBudget()
     this.#pressure = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)

@@ -92,6 +92,11 @@ export class Clock {
     return this.#source.now()
   }
 
+  /** Runs after the poll phase of this turn of the event loop, which hears what has arrived meanwhile. */
+  afterPoll(run: () => void): void {
+    this.#source.afterPoll(run)
+  }
+
   #onTimer(): void {
     if (this.#deferred) return
     if (this.#source.now() - this.#last - tickMs < stallMs) {

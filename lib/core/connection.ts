@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
@@ -11,10 +10,12 @@ import type {
 } from '../../types/connection.js'
 import type { TrafficCounts } from '../../types/transport.js'
 import { isCloseReason } from './close-reason.js'
+import { ConnectionExtras } from './connection-extras.js'
 import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
+import { EndNotes } from './end-notes.js'
 import { ConnectionClosedError, PeerpulseError } from './errors.js'
-import { plainAddress } from './peer-address.js'
-import type { Refusal } from './refusal.js'
+import { HttpExchange } from './http-exchange.js'
+import { peerNameOf, plainAddress } from './peer-address.js'
 import type { WheelEntry } from './wheel.js'
 
 /** How a protocol reads and ends connections. */
@@ -26,17 +27,26 @@ const counts: TrafficCounts = { inbound: 0, outbound: 0 }
 
 /**
  * One accepted socket. Times inside are credited milliseconds (see Clock): small integers, no Date, no double on the
- * hot path. The protocol's own fields (`socket`, `webSocket`, `response`, ...) belong to its transport.
+ * hot path.
+ *
+ * A server has thousands of these, and most do nothing: every field costs each of them 8 bytes (`npm run bench --
+ * memory`). What only some connections have, or only for a time, is in an object of its own: `exchange`, `endNotes`
+ * and `extras`.
  */
 export class PeerConnection implements Connection, WheelEntry {
   readonly id: number
   readonly host: ConnectionHost<PeerConnection>
   transport: PeerTransport
+  /** Set by the registry, in which all connections of a peer share one string. */
   remoteAddress: string
   readonly remotePort: number | undefined
   state: ConnectionState = 'open'
-  closeReason: CloseReason | undefined
-  evidence: CloseEvidence | undefined
+
+  socket: Socket
+  webSocket: unknown
+  exchange: HttpExchange | undefined = new HttpExchange()
+  endNotes: EndNotes | undefined
+  extras: ConnectionExtras | undefined
 
   /** Position in the registry; -1 outside. */
   index = -1
@@ -45,71 +55,21 @@ export class PeerConnection implements Connection, WheelEntry {
   wheelPrevious: WheelEntry | undefined
 
   readonly opened: number
+  protocolSince: number
   seen: number
   active: number
   inboundActive: number
-  sampledAt: number
   sampledInbound = 0
   sampledOutbound = 0
-
-  congested = false
-  bufferedSample = 0
-  drainedSample = 0
-  progressAt = 0
-
-  /** Silence before this is not the peer's: reading was paused. */
-  judgedFrom = 0
-  pingSentAt = never
-  pingSentExact = 0
-  rttMs: number | undefined
-  /** When a pong that waits behind our own bytes was last given more time, and how far they had drained at the ping and then. */
-  pongCreditAt = never
-  drainedAtPing = never
-  pongDrained = never
-
-  /** A reason for an end that waits until the response in flight is done. */
-  pendingReason: CloseReason | undefined
-  closingSince = never
-  /** It did not end in order: its socket was destroyed by us. */
-  terminated = false
-  /** What a dry run has told of this connection already. */
-  dryRunReasons: Set<CloseReason> | undefined
-
-  socket: Socket
-  webSocket: unknown
-  response: ServerResponse | undefined
-  /** Those of pipelined requests, behind `response`. */
-  queuedResponses: ServerResponse[] | undefined
-  /** The last request that was answered asked for the end. */
-  peerAskedToClose = false
-  /** Node's timer ran out during a response. */
-  timedOut = false
-  /** Its own address was judged by the limits, at accept or with its first request. */
-  peerJudged = false
-  /** The TLS handshake is not done; `socket` is the TCP socket below. */
-  handshaking = false
-  requestSeen = false
-  /** Whether `response` is an event stream; unknown until its headers are sent. */
-  eventStream: boolean | undefined
-  /** It was one too many at accept; its first request is answered with this. */
-  refusal: Refusal | undefined
-  protocolSince: number
   /** Bytes of the protocols before this one, and of control frames since. */
   overheadInbound = 0
   overheadOutbound = 0
-  /** Who went first: set by the transport when it hears of it. */
-  sawEnd: 'idle' | 'busy' | undefined
-  serverWentFirst = false
-  /** What it was doing when the cause of its end was first known; once the socket is destroyed, Node calls a response done. */
-  endPhase: ConnectionPhase | undefined
-  errorCode: string | undefined
-  errorMessage: string | undefined
-  hadError = false
+  bufferedSample = 0
 
-  /** What it spoke when its end began: an event stream that was ended is an HTTP connection again, for a moment. */
-  #lastProtocol: Protocol | undefined
-  #idleTimeoutMs: number | false | undefined
-  #controller: AbortController | undefined
+  pingSentAt = never
+  /** In microseconds of a clock that goes round: two small integers instead of two doubles. */
+  pingSentMicros = 0
+  rttMicros = never
 
   constructor(id: number, host: ConnectionHost<PeerConnection>, transport: PeerTransport, socket: Socket) {
     const { now } = host.clock
@@ -117,21 +77,33 @@ export class PeerConnection implements Connection, WheelEntry {
     this.host = host
     this.transport = transport
     this.socket = socket
-    this.remoteAddress = plainAddress(socket.remoteAddress)
-    this.remotePort = socket.remotePort
+    const { address, port } = peerNameOf(socket)
+    this.remoteAddress = plainAddress(address)
+    this.remotePort = port
     this.opened = now
+    this.protocolSince = now
     this.seen = now
     this.active = now
     this.inboundActive = now
-    this.sampledAt = now
-    this.protocolSince = now
   }
 
   get protocol(): Protocol {
-    return this.#lastProtocol ?? this.transport.protocolOf(this)
+    return this.endNotes?.protocol ?? this.transport.protocolOf(this)
   }
   get phase(): ConnectionPhase {
     return this.evidence?.phase ?? this.transport.phaseOf(this)
+  }
+  get closeReason(): CloseReason | undefined {
+    return this.endNotes?.closeReason
+  }
+  get evidence(): CloseEvidence | undefined {
+    return this.endNotes?.evidence
+  }
+  get congested(): boolean {
+    return this.extras?.backlog !== undefined
+  }
+  get rttMs(): number | undefined {
+    return this.rttMicros === never ? undefined : this.rttMicros / 1000
   }
   get openedAt(): number {
     return this.host.clock.toEpoch(this.opened)
@@ -153,7 +125,7 @@ export class PeerConnection implements Connection, WheelEntry {
   }
 
   get idleTimeoutMs(): number | false {
-    return this.#idleTimeoutMs ?? this.host.idleTimeoutOf(this.protocol)
+    return this.extras?.idleTimeoutMs ?? this.host.idleTimeoutOf(this.protocol)
   }
   set idleTimeoutMs(value: number | false) {
     if (value !== false && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
@@ -162,16 +134,29 @@ export class PeerConnection implements Connection, WheelEntry {
         `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`,
       )
     }
-    this.#idleTimeoutMs = value
+    this.needExtras().idleTimeoutMs = value
     this.reschedule()
   }
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
+    const extras = this.needExtras()
+    if (extras.controller === undefined) {
+      extras.controller = new AbortController()
       if (this.state === 'closed') this.#abort()
     }
-    return this.#controller.signal
+    return extras.controller.signal
+  }
+
+  /** Made when first needed. */
+  needExtras(): ConnectionExtras {
+    this.extras ??= new ConnectionExtras()
+    return this.extras
+  }
+
+  /** Made at the first sign of an end. */
+  noteEnd(): EndNotes {
+    this.endNotes ??= new EndNotes()
+    return this.endNotes
   }
 
   track(label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
@@ -183,37 +168,40 @@ export class PeerConnection implements Connection, WheelEntry {
     if (this.state === 'closing' || this.state === 'closed') return
     if (this.transport.isBusy(this)) {
       // The transport sees to it that the response in flight is the last; its end ends the connection.
-      this.pendingReason ??= reason
+      this.noteEnd().pendingReason ??= reason
       this.state = 'draining'
       this.#guarded(() => this.transport.close(this, reason))
       return
     }
-    this.#lastProtocol ??= this.transport.protocolOf(this)
+    const notes = this.noteEnd()
+    notes.protocol ??= this.transport.protocolOf(this)
     this.settle(reason)
     this.state = 'closing'
-    this.closingSince = this.host.clock.now
+    const closingSince = this.host.clock.now
+    notes.closingSince = closingSince
     this.#guarded(() => this.transport.close(this, reason))
-    if (this.index !== -1) this.host.wheel.schedule(this, this.closingSince + this.host.closeTimeoutMs)
+    if (this.index !== -1) this.host.wheel.schedule(this, closingSince + this.host.closeTimeoutMs)
   }
 
   terminate(reason: CloseReason = 'server-closed'): void {
     checkReason('terminate', reason)
     if (this.state === 'closed') return
-    this.#lastProtocol ??= this.transport.protocolOf(this)
+    this.noteEnd().protocol ??= this.transport.protocolOf(this)
     this.settle(reason)
     this.#destroy(this.closeReason === 'half-open' || this.closeReason === 'slow-consumer')
   }
 
   /** An HTTP connection ends with its present or next response, so that nobody's request is cut off. */
   retire(reason: CloseReason): void {
-    if (this.pendingReason !== undefined) return
-    this.pendingReason = reason
+    const notes = this.noteEnd()
+    if (notes.pendingReason !== undefined) return
+    notes.pendingReason = reason
     this.#guarded(() => this.transport.retire(this))
   }
 
   #destroy(reset: boolean): void {
     this.state = 'closing'
-    this.terminated = true
+    this.noteEnd().terminated = true
     this.#guarded(() => this.transport.terminate(this, reset))
   }
 
@@ -231,13 +219,14 @@ export class PeerConnection implements Connection, WheelEntry {
   endIfDrained(): void {
     if (this.state !== 'draining' || this.transport.isBusy(this)) return
     this.state = 'open'
-    this.close(this.pendingReason)
+    this.close(this.endNotes?.pendingReason)
   }
 
   /** Says why it ends. The first cause wins. */
   settle(reason: CloseReason): void {
-    this.closeReason ??= reason
-    this.endPhase ??= this.phase
+    const notes = this.noteEnd()
+    notes.closeReason ??= reason
+    notes.phase ??= this.phase
   }
 
   /** A byte came from the peer. */
@@ -248,7 +237,6 @@ export class PeerConnection implements Connection, WheelEntry {
   /** Looks what traffic there was since the last look. Called about once a second, and before a decision. */
   sample(): void {
     const { now } = this.host.clock
-    this.sampledAt = now
     this.transport.countTraffic(this, counts)
     if (counts.inbound > this.sampledInbound) {
       this.sampledInbound = counts.inbound
@@ -274,8 +262,7 @@ export class PeerConnection implements Connection, WheelEntry {
     this.inboundActive = now
     this.sampledInbound = 0
     this.sampledOutbound = 0
-    this.response = undefined
-    this.queuedResponses = undefined
+    this.exchange = undefined
     this.reschedule()
   }
 
@@ -285,19 +272,20 @@ export class PeerConnection implements Connection, WheelEntry {
   }
 
   due(): void {
-    if (this.closingSince !== never && this.host.clock.now >= this.closingSince + this.host.closeTimeoutMs) {
+    const closingSince = this.endNotes?.closingSince
+    if (closingSince !== undefined && this.host.clock.now >= closingSince + this.host.closeTimeoutMs) {
       this.#destroy(true)
     } else this.host.visit(this)
   }
 
   /** The socket is gone: last words. */
   finish(evidence: CloseEvidence): void {
-    this.#lastProtocol ??= this.transport.protocolOf(this)
-    this.evidence = evidence
+    const notes = this.noteEnd()
+    notes.protocol ??= this.transport.protocolOf(this)
+    notes.evidence = evidence
     this.state = 'closed'
-    this.congested = false
-    this.response = undefined
-    this.queuedResponses = undefined
+    if (this.extras !== undefined) this.extras.backlog = undefined
+    this.exchange?.dropResponses()
     this.#abort()
     this.host.tracking.release(this, this.closeReason ?? 'server-closed')
   }
@@ -327,7 +315,7 @@ export class PeerConnection implements Connection, WheelEntry {
   }
 
   #abort(): void {
-    this.#controller?.abort(new ConnectionClosedError(this.closeReason ?? 'server-closed', this.id))
+    this.extras?.controller?.abort(new ConnectionClosedError(this.closeReason ?? 'server-closed', this.id))
   }
 }
 

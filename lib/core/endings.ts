@@ -36,9 +36,10 @@ export class Endings {
   /** Whether this is a dry run; then it is counted and told, once for a connection and reason. */
   reportsOnly(connection: PeerConnection, reason: CloseReason, how: string): boolean {
     if (!this.dryRun) return false
-    connection.dryRunReasons ??= new Set()
-    if (!connection.dryRunReasons.has(reason)) {
-      connection.dryRunReasons.add(reason)
+    const extras = connection.needExtras()
+    extras.dryRunReasons ??= new Set()
+    if (!extras.dryRunReasons.has(reason)) {
+      extras.dryRunReasons.add(reason)
       this.countOnly(reason)
       const { id, protocol, remoteAddress } = connection
       this.#report(

@@ -16,8 +16,8 @@ import { Wheel } from './wheel.js'
 
 /** Connections looked at in one tick; with 10,000, each is looked at every fifth tick. */
 const maxLooksPerTick = 2_000
-/** How often traffic is sampled; reading a socket's byte counts is not free. */
-const sampleMs = 1_000
+/** Traffic is sampled once in so many ticks; reading a socket's byte counts is not free. */
+const ticksPerSample = 10
 
 /** Decides at the door. */
 export interface Door {
@@ -66,6 +66,8 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
+  /** More is due than was served; the rest comes after the poll phase. */
+  #isServing = false
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
@@ -80,7 +82,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
       return undefined
     }
     const connection = this.#register(socket)
-    connection.handshaking = secure
+    if (connection.exchange !== undefined) connection.exchange.handshaking = secure
     this.#parts.door().judge(connection)
     return connection
   }
@@ -163,21 +165,40 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   }
 
   #turn(): void {
-    const { now } = this.clock
-    this.wheel.turn(now)
-    this.registry.pass(maxLooksPerTick, (connection) => this.#look(connection, now))
+    this.#serveDue()
+    this.registry.look(maxLooksPerTick, this.#look)
+    this.registry.sample(Math.ceil(this.registry.size / ticksPerSample), this.#sample)
     try {
-      this.#parts.turned(now)
+      this.#parts.turned(this.clock.now)
     } catch (error) {
       this.failed(error)
     }
   }
 
-  #look(connection: PeerConnection, now: number): void {
+  /** What is due, in slices with a poll phase between them: a thousand pings in one go would stop the loop. */
+  #serveDue(): void {
+    if (this.#isServing) return
+    this.#isServing = this.wheel.turn(this.clock.now)
+    if (this.#isServing) {
+      this.clock.afterPoll(() => {
+        this.#isServing = false
+        this.#serveDue()
+      })
+    }
+  }
+
+  readonly #look = (connection: PeerConnection): void => {
     try {
       connection.endIfDrained()
-      if (now - connection.sampledAt >= sampleMs) connection.sample()
-      this.#parts.look(connection, now)
+      this.#parts.look(connection, this.clock.now)
+    } catch (error) {
+      this.failed(error)
+    }
+  }
+
+  readonly #sample = (connection: PeerConnection): void => {
+    try {
+      connection.sample()
     } catch (error) {
       this.failed(error)
     }

@@ -1,6 +1,11 @@
 import type { CloseReason } from '../../types/close.js'
 import type { PeerConnection } from './connection.js'
 
+interface Peer {
+  readonly address: string
+  connections: number
+}
+
 /**
  * Every open connection of a pulse, in a dense array (so that a bounded pass can go on where the last one stopped),
  * and how many each peer has.
@@ -11,8 +16,9 @@ export class Registry {
   readonly closed = new Map<CloseReason, number>()
   readonly #list: PeerConnection[] = []
   /** Bounded by the open connections: an address without one is taken out. */
-  readonly #peers = new Map<string, number>()
-  #cursor = 0
+  readonly #peers = new Map<string, Peer>()
+  #lookCursor = 0
+  #sampleCursor = 0
 
   get size(): number {
     return this.#list.length
@@ -25,7 +31,7 @@ export class Registry {
     connection.index = this.#list.length
     this.#list.push(connection)
     this.opened++
-    this.#countPeer(connection.remoteAddress, 1)
+    this.#enter(connection, connection.remoteAddress)
   }
 
   remove(connection: PeerConnection): void {
@@ -39,20 +45,19 @@ export class Registry {
     connection.index = -1
     this.bufferedBytes -= connection.bufferedSample
     connection.bufferedSample = 0
-    this.#countPeer(connection.remoteAddress, -1)
+    this.#leave(connection)
   }
 
   /** The peer has another name than its socket says: a trusted proxy named it. */
   rename(connection: PeerConnection, address: string): void {
     if (connection.remoteAddress === address || connection.index === -1) return
-    this.#countPeer(connection.remoteAddress, -1)
-    connection.remoteAddress = address
-    this.#countPeer(address, 1)
+    this.#leave(connection)
+    this.#enter(connection, address)
   }
 
   /** How many connections an address has. */
   ofPeer(address: string): number {
-    return this.#peers.get(address) ?? 0
+    return this.#peers.get(address)?.connections ?? 0
   }
 
   countClosed(reason: CloseReason): void {
@@ -66,14 +71,14 @@ export class Registry {
     connection.bufferedSample = bytes
   }
 
-  /** Calls `look` for at most `most` connections, from where the last pass stopped. */
-  pass(most: number, look: (connection: PeerConnection) => void): void {
-    for (let left = Math.min(most, this.#list.length); left > 0; left--) {
-      if (this.#cursor >= this.#list.length) this.#cursor = 0
-      const connection = this.#list[this.#cursor++]
-      if (connection === undefined) return
-      look(connection)
-    }
+  /** Calls `look` for at most `most` connections, from where the last such pass stopped. */
+  look(most: number, look: (connection: PeerConnection) => void): void {
+    this.#lookCursor = this.#pass(this.#lookCursor, most, look)
+  }
+
+  /** Samples at most `most` connections' traffic, from where the last such pass stopped. */
+  sample(most: number, sample: (connection: PeerConnection) => void): void {
+    this.#sampleCursor = this.#pass(this.#sampleCursor, most, sample)
   }
 
   /** A copy, since whoever iterates may close what he sees. */
@@ -85,9 +90,30 @@ export class Registry {
     return this.all()[Symbol.iterator]()
   }
 
-  #countPeer(address: string, step: 1 | -1): void {
-    const count = (this.#peers.get(address) ?? 0) + step
-    if (count > 0) this.#peers.set(address, count)
-    else this.#peers.delete(address)
+  #pass(from: number, most: number, visit: (connection: PeerConnection) => void): number {
+    let cursor = from
+    for (let left = Math.min(most, this.#list.length); left > 0; left--) {
+      if (cursor >= this.#list.length) cursor = 0
+      const connection = this.#list[cursor++]
+      if (connection === undefined) break
+      visit(connection)
+    }
+    return cursor
+  }
+
+  /** All connections of a peer share one string: each socket's address comes as a new one. */
+  #enter(connection: PeerConnection, address: string): void {
+    let peer = this.#peers.get(address)
+    if (peer === undefined) {
+      peer = { address, connections: 0 }
+      this.#peers.set(address, peer)
+    }
+    peer.connections++
+    connection.remoteAddress = peer.address
+  }
+
+  #leave({ remoteAddress }: PeerConnection): void {
+    const peer = this.#peers.get(remoteAddress)
+    if (peer !== undefined && --peer.connections === 0) this.#peers.delete(remoteAddress)
   }
 }

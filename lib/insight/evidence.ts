@@ -13,8 +13,9 @@ export function gatherEvidence(
   frame: { code: number | undefined; reason: string } | undefined,
 ): CloseEvidence {
   const { clock } = connection.host
+  const notes = connection.noteEnd()
   const evidence: CloseEvidence = {
-    phase: connection.endPhase ?? connection.phase,
+    phase: notes.phase ?? connection.phase,
     ageMs: clock.now - connection.opened,
     silentMs: clock.now - connection.seen,
     idleMs: clock.now - connection.active,
@@ -25,8 +26,8 @@ export function gatherEvidence(
     stalledMs: clock.stalledSince(Math.max(connection.opened, clock.now - stallWindowMs)),
   }
   if (connection.rttMs !== undefined) evidence.rttMs = Math.round(connection.rttMs * 10) / 10
-  if (connection.errorCode !== undefined) evidence.code = connection.errorCode
-  if (connection.errorMessage !== undefined) evidence.message = connection.errorMessage
+  if (notes.errorCode !== undefined) evidence.code = notes.errorCode
+  if (notes.errorMessage !== undefined) evidence.message = notes.errorMessage
   if (frame?.code !== undefined) evidence.webSocketCode = frame.code
   if (frame !== undefined && frame.reason !== '') evidence.webSocketReason = peerText(frame.reason, 123)
   return evidence

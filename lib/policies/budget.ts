@@ -1,4 +1,5 @@
 import type { PeerConnection } from '../core/connection.js'
+import type { Backlog } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
 import type { Registry } from '../core/registry.js'
 
@@ -51,26 +52,28 @@ export class Budget {
   look(connection: PeerConnection, now: number): void {
     const buffered = connection.bufferedBytes
     if (buffered !== connection.bufferedSample) this.#registry.noteBuffered(connection, buffered)
-    if (connection.congested) this.#lookCongested(connection, buffered, now)
+    const backlog = connection.extras?.backlog
+    if (backlog !== undefined) this.#lookCongested(connection, backlog, buffered, now)
     else if (buffered > this.#config.highWaterBytes) {
-      connection.progressAt = now
-      connection.drainedSample = connection.transport.drainedBytes(connection)
-      this.#setCongested(connection, true)
+      this.#setBacklog(connection, {
+        progressAt: now,
+        drained: connection.transport.drainedBytes(connection),
+      })
     }
     if (buffered > this.#config.perConnectionBytes) this.#evict(connection)
   }
 
-  #lookCongested(connection: PeerConnection, buffered: number, now: number): void {
+  #lookCongested(connection: PeerConnection, backlog: Backlog, buffered: number, now: number): void {
     if (buffered <= this.#config.lowWaterBytes) {
-      this.#setCongested(connection, false)
+      this.#setBacklog(connection, undefined)
       return
     }
     const drained = connection.transport.drainedBytes(connection)
     // A slow link that still takes bytes lives, and so does one between the marks.
-    if (drained > connection.drainedSample || buffered <= this.#config.highWaterBytes) {
-      connection.drainedSample = drained
-      connection.progressAt = now
-    } else if (now - connection.progressAt >= this.#config.stalledMs) this.#evict(connection)
+    if (drained > backlog.drained || buffered <= this.#config.highWaterBytes) {
+      backlog.drained = drained
+      backlog.progressAt = now
+    } else if (now - backlog.progressAt >= this.#config.stalledMs) this.#evict(connection)
   }
 
   /** Called once a tick: evicts the heaviest while all together are over the budget. */
@@ -90,9 +93,9 @@ export class Budget {
     }
   }
 
-  #setCongested(connection: PeerConnection, congested: boolean): void {
+  #setBacklog(connection: PeerConnection, backlog: Backlog | undefined): void {
     if (connection.state === 'closing') return
-    connection.congested = congested
+    connection.needExtras().backlog = backlog
     this.#onChange(connection)
   }
 

@@ -122,7 +122,7 @@ export class Drain {
     if (this.phase === undefined || this.phase === 'done') return
     const { protocol } = connection
     this.#counts[protocol] ??= { closed: 0, terminated: 0 }
-    this.#counts[protocol][connection.terminated ? 'terminated' : 'closed']++
+    this.#counts[protocol][connection.endNotes?.terminated ? 'terminated' : 'closed']++
   }
 
   /** What a drain would do now, for a dry run. */

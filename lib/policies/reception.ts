@@ -72,8 +72,10 @@ export class Reception {
 
   /** A connection was registered: is it one too many? Its first request is then refused. */
   judge(connection: PeerConnection): void {
-    connection.peerJudged = this.#desk.peersAreKnown()
-    connection.refusal = this.#limits?.judge(connection, connection.peerJudged)
+    const { exchange } = connection
+    if (exchange === undefined) return
+    exchange.peerJudged = this.#desk.peersAreKnown()
+    exchange.refusal = this.#limits?.judge(connection, exchange.peerJudged)
   }
 
   /** `true`: the request was answered. */
@@ -83,7 +85,7 @@ export class Reception {
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
     if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection))
       return false
-    connection.errorMessage ??= refusal.detail
+    connection.noteEnd().errorMessage ??= refusal.detail
     connection.retire(refusal.reason)
     this.#desk.answerRefusal(res, refusal)
     return true
@@ -109,14 +111,13 @@ export class Reception {
   /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */
   #overLimit(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
     const renamed = this.#desk.namePeer(connection, req)
-    if (
-      this.#limits !== undefined &&
-      (connection.refusal !== undefined || renamed || !connection.peerJudged)
-    ) {
-      connection.peerJudged = true
-      connection.refusal = this.#limits.judge(connection, true)
+    const { exchange } = connection
+    if (exchange === undefined) return undefined
+    if (this.#limits !== undefined && (exchange.refusal !== undefined || renamed || !exchange.peerJudged)) {
+      exchange.peerJudged = true
+      exchange.refusal = this.#limits.judge(connection, true)
     }
-    return connection.refusal
+    return exchange.refusal
   }
 
   /** Tells, and says whether it is really refused: in a dry run it is let in all the same. */

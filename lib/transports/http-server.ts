@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
+import type { HttpExchange } from '../core/http-exchange.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { type Seam, takeOverEmit } from './emit-seam.js'
 import { refuseUpgrade } from './refusal.js'
@@ -32,19 +33,20 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
     // `checkContinue` hands the same request on as `request`. Only the newest is compared: a peer may pipeline thousands.
-    if ((connection.queuedResponses?.at(-1) ?? connection.response) === res) return false
-    takeResponse(connection, res)
-    connection.requestSeen = true
-    connection.timedOut = false
+    const { exchange } = connection
+    if (exchange === undefined || exchange.newest === res) return false
+    takeResponse(connection, exchange, res)
+    exchange.requestSeen = true
+    exchange.timedOut = false
     connection.markSeen()
-    if (connection.pendingReason !== undefined) connection.transport.retire(connection)
+    if (connection.endNotes?.pendingReason !== undefined) connection.transport.retire(connection)
     return sink.request(connection, req, res)
   }
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
     const connection = carried(sink, socket) ?? adopt(socket)
     if (connection === undefined) return false
-    connection.requestSeen = true
+    if (connection.exchange !== undefined) connection.exchange.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
       listeners.watchUpgrade(connection)
@@ -60,12 +62,13 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 
   /** Node closes a socket whose timer ran out, unless the server, the request or the response has a listener for that. */
   function timeout(connection: PeerConnection): void {
-    const { response } = connection
+    const { exchange } = connection
+    const response = exchange?.response
     const isHandled = [server, response, response?.req].some(
       (emitter) => (emitter?.listenerCount('timeout') ?? 0) > 0,
     )
-    if (isHandled) return
-    if (connection.transport.isBusy(connection)) connection.timedOut = true
+    if (isHandled || exchange === undefined) return
+    if (connection.transport.isBusy(connection)) exchange.timedOut = true
     else connection.settle('idle-timeout')
   }
 
@@ -107,23 +110,23 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 }
 
 /** A pipelined request's response waits behind the one before it. */
-function takeResponse(connection: PeerConnection, res: ServerResponse): void {
+function takeResponse(connection: PeerConnection, exchange: HttpExchange, res: ServerResponse): void {
   // Asking lets go of a response that is done.
   connection.transport.isBusy(connection)
-  if (connection.response === undefined) {
-    connection.response = res
-    connection.eventStream = undefined
+  if (exchange.response === undefined) {
+    exchange.response = res
+    exchange.eventStream = undefined
     return
   }
-  connection.queuedResponses ??= []
-  connection.queuedResponses.push(res)
+  exchange.queuedResponses ??= []
+  exchange.queuedResponses.push(res)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
   if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error?.code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
     connection.settle('handshake-timeout')
   // A FIN in the middle of the handshake: Node makes up an ECONNRESET, without the errno a real one has.
-  else if (connection.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined)
-    connection.sawEnd = 'busy'
+  else if (connection.exchange?.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined)
+    connection.noteEnd().peerEnded = 'busy'
   else noteError(connection, error)
 }

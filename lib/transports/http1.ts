@@ -14,13 +14,14 @@ function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolea
  * The response that is being written. Those of pipelined requests wait behind it. One that is done is let go of at
  * once: an app may have hung much on it, and a pooled socket can idle for long.
  */
-function current(connection: PeerConnection): ServerResponse | undefined {
-  while (connection.response !== undefined && isDone(connection.response)) {
-    connection.peerAskedToClose = asksToClose(connection.response)
-    connection.response = connection.queuedResponses?.shift()
-    connection.eventStream = undefined
+function current({ exchange }: PeerConnection): ServerResponse | undefined {
+  if (exchange === undefined) return undefined
+  while (exchange.response !== undefined && isDone(exchange.response)) {
+    exchange.peerAskedToClose = asksToClose(exchange.response)
+    exchange.response = exchange.queuedResponses?.shift()
+    exchange.eventStream = undefined
   }
-  return connection.response
+  return exchange.response
 }
 
 /** A request that says `Connection: close` (or HTTP/1.0) has us send the first FIN; the wish is the peer's all the same. */
@@ -32,24 +33,28 @@ function asksToClose({ req, writableFinished }: ServerResponse): boolean {
 /** Whether the response in flight is an event stream. Asked only once its headers are sent, since an app may set them late. */
 function isEventStream(connection: PeerConnection): boolean {
   const response = current(connection)
-  if (response === undefined || !response.headersSent || response.writableEnded) return false
+  const { exchange } = connection
+  if (exchange === undefined || response === undefined || !response.headersSent || response.writableEnded)
+    return false
   // `getHeader` does not know what was handed to `writeHead` alone; the rendered header does.
-  connection.eventStream ??= /\r\ncontent-type: *text\/event-stream/i.test(
+  exchange.eventStream ??= /\r\ncontent-type: *text\/event-stream/i.test(
     (response as { _header?: string })._header ??
       `\r\ncontent-type: ${String(response.getHeader('content-type'))}`,
   )
-  return connection.eventStream
+  return exchange.eventStream
 }
 
 /** The last of the responses ends the connection. Too late once its headers are sent; then the next one's turn is it. */
 function makeLast(connection: PeerConnection): void {
-  const response = connection.queuedResponses?.at(-1) ?? current(connection)
+  current(connection)
+  const response = connection.exchange?.newest
   if (response === undefined || response.headersSent) return
   response.shouldKeepAlive = false
   response.setHeader('Connection', 'close')
 }
 
-function endEventStream({ response, socket, host }: PeerConnection): void {
+function endEventStream({ exchange, socket, host }: PeerConnection): void {
+  const response = exchange?.response
   // `retry` takes effect with its line. No empty line follows, which would dispatch an event the app was still writing.
   response?.write(`\nretry: ${host.reconnect.pickMs()}\n`)
   // Not as an argument of `end`: compression and its like take that for a chunk.
@@ -59,7 +64,7 @@ function endEventStream({ response, socket, host }: PeerConnection): void {
 
 function bufferedBytes(connection: PeerConnection): number {
   let bytes = Math.max(current(connection)?.writableLength ?? 0, connection.socket.writableLength)
-  for (const { writableLength } of connection.queuedResponses ?? []) bytes += writableLength
+  for (const { writableLength } of connection.exchange?.queuedResponses ?? []) bytes += writableLength
   return bytes
 }
 
@@ -68,9 +73,9 @@ export const http1: PeerTransport = {
   pings: false,
   protocolOf: (connection): Protocol => (isEventStream(connection) ? 'sse' : 'http1'),
   phaseOf(connection): ConnectionPhase {
-    if (connection.handshaking) return 'tls-handshake'
+    if (connection.exchange?.handshaking === true) return 'tls-handshake'
     if (current(connection) !== undefined) return isEventStream(connection) ? 'established' : 'request'
-    return connection.requestSeen ? 'keep-alive' : 'awaiting-request'
+    return connection.exchange?.requestSeen === true ? 'keep-alive' : 'awaiting-request'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
@@ -94,18 +99,19 @@ export const http1: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    const { errorCode, hadError, sawEnd, pendingReason } = connection
+    const { errorCode, hadError, peerEnded, pendingReason } = connection.noteEnd()
+    const { exchange } = connection
     if (hadError && errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
     if (hadError) return reasonOfSocketError(errorCode)
-    if (sawEnd === 'busy') return 'peer-ended'
-    if (sawEnd === 'idle') return 'peer-closed'
+    if (peerEnded === 'busy') return 'peer-ended'
+    if (peerEnded === 'idle') return 'peer-closed'
     if (pendingReason !== undefined) return pendingReason
-    if (connection.timedOut) return 'idle-timeout'
+    if (exchange?.timedOut) return 'idle-timeout'
     // TLS reads in place of the TCP socket, which therefore does not tell of a FIN before the handshake is done.
-    if (connection.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
+    if (exchange?.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
     // Node answers some malformed requests (one without a Host, for example) by itself, without an event.
-    if (!connection.requestSeen && connection.bytesWritten > 0) return 'protocol-error'
+    if (!exchange?.requestSeen && connection.bytesWritten > 0) return 'protocol-error'
     current(connection)
-    return connection.peerAskedToClose ? 'peer-closed' : 'server-closed'
+    return exchange?.peerAskedToClose ? 'peer-closed' : 'server-closed'
   },
 }

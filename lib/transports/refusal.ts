@@ -30,7 +30,7 @@ export function refuseRequest(res: ServerResponse, refusal: Refusal): void {
 export function refuseUpgrade(connection: PeerConnection, refusal: Refusal): void {
   const socket: Socket = connection.socket
   const text = body(refusal)
-  connection.errorMessage ??= refusal.detail
+  connection.noteEnd().errorMessage ??= refusal.detail
   connection.settle(refusal.reason)
   socket.write(
     `HTTP/1.1 ${refusal.status} ${statusText[refusal.status]}\r\nConnection: close\r\nRetry-After: ${refusal.retryAfterS}\r\n` +

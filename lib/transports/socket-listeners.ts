@@ -3,7 +3,7 @@ import type { PeerConnection } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { upgraded } from './upgraded.js'
-import { appIsClosing, type WebSocketListeners } from './websocket.js'
+import type { WebSocketListeners } from './websocket.js'
 import { webSocketOn } from './ws-internals.js'
 
 /**
@@ -27,16 +27,19 @@ export class SocketListeners {
     }
     this.#onEnd = function (this: Socket) {
       const connection = carried(sink, this)
-      if (connection === undefined || connection.sawEnd !== undefined) return
-      if (appIsClosing(connection)) connection.serverWentFirst = true
+      if (connection === undefined) return
+      const notes = connection.noteEnd()
+      if (notes.peerEnded !== undefined) return
       // A FIN that answers ours says nothing.
       if (this.writableEnded) return
       const { phase, protocol } = connection
-      connection.sawEnd = phase === 'request' || phase === 'upgrade' || protocol === 'sse' ? 'busy' : 'idle'
+      notes.peerEnded = phase === 'request' || phase === 'upgrade' || protocol === 'sse' ? 'busy' : 'idle'
     }
     this.#onClose = function (this: Socket) {
       const connection = carried(sink, this)
-      if (connection !== undefined && connection.socket === this) sink.closed(connection)
+      if (connection?.socket !== this) return
+      if (this.errored) noteError(connection, this.errored)
+      sink.closed(connection)
     }
     // `ws` ties its WebSocket to the socket and then listens for data: the first moment at which we can follow it, and
     // the last before a malformed frame could be read. Whatever library called it, and however long its auth took.
@@ -44,10 +47,8 @@ export class SocketListeners {
       if (event !== 'data') return
       const webSocket = webSocketOn(this)
       if (webSocket === undefined) return
-      this.removeListener('newListener', listeners.#onNewListener)
       webSockets.adopt(webSocket)
     }
-    const listeners = this
   }
 
   watch(socket: Socket, connection: PeerConnection): void {
@@ -63,7 +64,7 @@ export class SocketListeners {
   moveTo(socket: Socket, connection: PeerConnection): void {
     this.#unwatch(connection.socket)
     connection.socket = socket
-    connection.handshaking = false
+    if (connection.exchange !== undefined) connection.exchange.handshaking = false
     this.watch(socket, connection)
   }
 
@@ -71,6 +72,16 @@ export class SocketListeners {
   watchUpgrade(connection: PeerConnection): void {
     connection.become(upgraded)
     connection.socket.on('newListener', this.#onNewListener)
+  }
+
+  /**
+   * `ws` listens for errors and the FIN itself, and what they were can be read off the socket at its `'close'`. Our
+   * own listeners would make an array of 20 of Node's list of two (`npm run bench -- memory`).
+   */
+  leaveToWebSocket(socket: Socket): void {
+    socket.removeListener('newListener', this.#onNewListener)
+    socket.removeListener('error', this.#onError)
+    socket.removeListener('end', this.#onEnd)
   }
 
   release(connection: PeerConnection): void {
@@ -89,15 +100,15 @@ export class SocketListeners {
 
 /** Keeps the first error that a socket, the parser or the TLS handshake showed. */
 export function noteError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
-  if (connection.hadError) return
-  if (appIsClosing(connection)) connection.serverWentFirst = true
-  connection.hadError = true
+  const notes = connection.noteEnd()
+  if (notes.hadError) return
+  notes.hadError = true
   // The app destroyed its response with an error, of its upstream for instance: whatever the code, it is not the peer's.
-  if (connection.response !== undefined && connection.response.errored === error) {
-    connection.endPhase ??= 'request'
+  if (error !== undefined && connection.exchange?.response?.errored === error) {
+    notes.phase ??= 'request'
     connection.settle('server-error')
   }
-  connection.endPhase ??= connection.phase
-  connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
-  connection.errorMessage ??= peerText(String(error?.message ?? error))
+  notes.phase ??= connection.phase
+  notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+  notes.errorMessage ??= peerText(String(error?.message ?? error))
 }

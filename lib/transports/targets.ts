@@ -32,7 +32,7 @@ export class Targets {
   constructor(sink: ConnectionSink, knobs: ServerKnobs) {
     this.#sink = sink
     this.#knobs = knobs
-    this.webSockets = new WebSocketListeners(sink)
+    this.webSockets = new WebSocketListeners(sink, (socket) => this.listeners.leaveToWebSocket(socket))
     this.listeners = new SocketListeners(sink, this.webSockets)
   }
 

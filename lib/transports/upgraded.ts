@@ -27,8 +27,9 @@ export const upgraded: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    if (connection.hadError) return reasonOfSocketError(connection.errorCode)
-    if (connection.sawEnd !== undefined) return connection.sawEnd === 'busy' ? 'peer-ended' : 'peer-closed'
-    return connection.pendingReason ?? 'server-closed'
+    const { hadError, errorCode, peerEnded, pendingReason } = connection.noteEnd()
+    if (hadError) return reasonOfSocketError(errorCode)
+    if (peerEnded !== undefined) return peerEnded === 'busy' ? 'peer-ended' : 'peer-closed'
+    return pendingReason ?? 'server-closed'
   },
 }

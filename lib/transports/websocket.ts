@@ -5,7 +5,7 @@ import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
 import {
-  CLOSING,
+  closedHere,
   closeFrameFrom,
   isWebSocket,
   OPEN,
@@ -18,6 +18,13 @@ const headerBytes = 2
 const maskedHeaderBytes = 6
 /** Tells our pongs from those of the app's own pings. */
 const pingPayload = Buffer.from('ppls')
+/**
+ * The whole frame: FIN and opcode 9, the length, the payload. `ws` writes every frame in one go, so there is always
+ * room between two, and a write of our own costs half of its `ping()` (`npm run bench -- heartbeat`).
+ */
+const pingFrame = Buffer.from([0x89, pingPayload.length, ...pingPayload])
+/** Microseconds that go round after 71 minutes, as an integer. */
+const micros = () => (performance.now() * 1000) | 0
 
 const webSocketOf = (connection: PeerConnection) => connection.webSocket as WebSocketLike
 
@@ -32,12 +39,12 @@ export const websocket: PeerTransport = {
   drainedBytes: ({ socket }) => drainedBytes(socket),
   countTraffic: countAllBytes,
   ping(connection) {
-    const webSocket = webSocketOf(connection)
-    if (webSocket.readyState !== OPEN) return false
-    connection.overheadOutbound += headerBytes + pingPayload.length
-    connection.pingSentExact = performance.now()
+    const { socket } = connection
+    if (webSocketOf(connection).readyState !== OPEN || !socket.writable) return false
+    connection.overheadOutbound += pingFrame.length
+    connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
-    webSocket.ping(pingPayload)
+    socket.write(pingFrame)
     return true
   },
   isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
@@ -52,47 +59,44 @@ export const websocket: PeerTransport = {
     else webSocketOf(connection).terminate()
   },
   reasonOf(connection) {
-    if (connection.serverWentFirst) return 'server-closed'
+    const { serverWentFirst, hadError, errorCode } = connection.noteEnd()
+    if (serverWentFirst || appIsClosing(connection)) return 'server-closed'
     if (closeFrameFrom(webSocketOf(connection)) !== undefined) return 'peer-closed'
-    if (connection.hadError) return reasonOfSocketError(connection.errorCode)
-    return connection.sawEnd === undefined ? 'server-closed' : 'peer-ended'
+    if (hadError) return reasonOfSocketError(errorCode)
+    return connection.socket.readableEnded ? 'peer-ended' : 'server-closed'
   },
 }
 
-/** Whether the app has begun to close it: `readyState` says CLOSING, and no close frame of the peer's made it so. */
-export function appIsClosing(connection: PeerConnection): boolean {
-  const { webSocket } = connection
-  return (
-    webSocket !== undefined &&
-    webSocket !== null &&
-    (webSocket as WebSocketLike).readyState === CLOSING &&
-    closeFrameFrom(webSocket) === undefined
-  )
+function appIsClosing({ webSocket }: PeerConnection): boolean {
+  return webSocket !== undefined && webSocket !== null && closedHere(webSocket)
 }
 
 /** The listeners that all WebSockets of a pulse share; `this` tells them apart. */
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
+  readonly #onAdopted: (socket: Socket) => void
   readonly #onData: (this: Socket) => void
   readonly #onPong: (this: object, data: Buffer) => void
   readonly #onPing: (this: object, data: Buffer) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
 
-  constructor(sink: ConnectionSink) {
+  /** `onAdopted`: told of a socket whose errors and FIN `ws` answers from now on. */
+  constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void) {
     this.#sink = sink
+    this.#onAdopted = onAdopted
     this.#onData = function (this: Socket) {
       const connection = carried(sink, this)
       if (connection === undefined) return
       connection.markSeen()
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
-      if (appIsClosing(connection)) connection.serverWentFirst = true
+      if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
     }
     this.#onPong = function (this: object, data: Buffer) {
       const connection = carried(sink, this)
       if (connection === undefined) return
       connection.overheadInbound += maskedHeaderBytes + data.length
       if (connection.pingSentAt !== never && pingPayload.equals(data)) {
-        connection.rttMs = Math.max(0, performance.now() - connection.pingSentExact)
+        connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
         connection.host.heartbeats.pongs++
       } else connection.overheadOutbound += headerBytes + data.length
     }
@@ -106,10 +110,11 @@ export class WebSocketListeners {
     this.#onError = function (this: object, error: NodeJS.ErrnoException) {
       const connection = carried(sink, this)
       if (connection === undefined) return
-      connection.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
-      connection.errorMessage ??= peerText(String(error?.message ?? error))
-      if (!appIsClosing(connection) || connection.errorCode?.startsWith('WS_ERR_'))
-        connection.settle(reasonOfSocketError(connection.errorCode))
+      const notes = connection.noteEnd()
+      notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+      notes.errorMessage ??= peerText(String(error?.message ?? error))
+      if (!appIsClosing(connection) || notes.errorCode?.startsWith('WS_ERR_'))
+        connection.settle(reasonOfSocketError(notes.errorCode))
     }
   }
 
@@ -123,6 +128,7 @@ export class WebSocketListeners {
     const connection = known ?? this.#sink.adopt(socket)
     connection.webSocket = webSocket
     connection.become(websocket)
+    this.#onAdopted(socket)
     carry(this.#sink, webSocket as object, connection)
     socket.prependListener('data', this.#onData)
     webSocket.on('pong', this.#onPong as never)

@@ -20,13 +20,13 @@ export interface WebSocketLike {
   removeListener(event: string, listener: (...args: never[]) => void): unknown
 }
 
-/** `WebSocket.OPEN` and `WebSocket.CLOSING`. */
+/** `WebSocket.OPEN`. */
 export const OPEN = 1
-export const CLOSING = 2
 
 interface Internals {
   _socket?: Socket | null
   _closeFrameReceived?: boolean
+  _closeTimer?: unknown
   _closeCode?: number
   _closeMessage?: Buffer | string
 }
@@ -72,6 +72,12 @@ export function socketBelow(webSocket: object): Socket | undefined {
 export function closeFrameFrom(webSocket: object): { code: number | undefined; reason: string } | undefined {
   const { _closeFrameReceived, _closeCode, _closeMessage } = webSocket as Internals
   return _closeFrameReceived === true ? { code: _closeCode, reason: String(_closeMessage ?? '') } : undefined
+}
+
+/** Whether our side began the close handshake: `close()` was called, and not in answer to the peer's close frame. */
+export function closedHere(webSocket: object): boolean {
+  const { _closeTimer, _closeFrameReceived } = webSocket as Internals
+  return _closeTimer !== undefined && _closeTimer !== null && _closeFrameReceived !== true
 }
 
 /** The http server a WebSocketServer sits on: the one it was given (documented), or its own (not documented). */
