@@ -76,6 +76,7 @@ export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
   readonly #onData: (this: Socket) => void
+  readonly #onFinish: (this: Socket) => void
   readonly #onPong: (this: object, data: Buffer) => void
   readonly #onPing: (this: object, data: Buffer) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
@@ -90,6 +91,12 @@ export class WebSocketListeners {
       connection.markSeen()
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
+    }
+    // The app ended the socket below the WebSocket: our FIN goes before the peer's, and no close frame has come.
+    this.#onFinish = function (this: Socket) {
+      const connection = carried(sink, this)
+      if (connection === undefined || this.readableEnded) return
+      if (closeFrameFrom(webSocketOf(connection)) === undefined) connection.noteEnd().serverWentFirst = true
     }
     this.#onPong = function (this: object, data: Buffer) {
       const connection = carried(sink, this)
@@ -131,6 +138,7 @@ export class WebSocketListeners {
     this.#onAdopted(socket)
     carry(this.#sink, webSocket as object, connection)
     socket.prependListener('data', this.#onData)
+    socket.on('finish', this.#onFinish)
     webSocket.on('pong', this.#onPong as never)
     webSocket.on('ping', this.#onPing as never)
     webSocket.on('error', this.#onError as never)
@@ -147,6 +155,7 @@ export class WebSocketListeners {
     const webSocket = connection.webSocket as WebSocketLike | undefined
     if (webSocket === undefined) return
     connection.socket.removeListener('data', this.#onData)
+    connection.socket.removeListener('finish', this.#onFinish)
     webSocket.removeListener('pong', this.#onPong as never)
     webSocket.removeListener('ping', this.#onPing as never)
     webSocket.removeListener('error', this.#onError as never)
