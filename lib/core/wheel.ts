@@ -10,8 +10,11 @@ export interface WheelEntry {
 
 const slotCount = 1024
 const slotMask = slotCount - 1
-/** Entries served in one turn. A ping takes about 5 us, so that a turn of nothing but pings stays near 1 ms. */
-const maxPerTurn = 256
+/**
+ * Entries served in one turn. A ping takes about 10 us, nearly all of it the kernel's: 64 of them, and the pongs that
+ * the poll phase then finds, keep a turn of the event loop near 1 ms (`npm run bench -- heartbeat`).
+ */
+export const maxPerTurn = 64
 
 function ring(): WheelEntry {
   const head: WheelEntry = { wheelDue: 0, wheelNext: undefined, wheelPrevious: undefined, due() {} }
