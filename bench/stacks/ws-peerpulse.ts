@@ -1,0 +1,11 @@
+import peerpulse, { type PeerpulseOptions } from 'peerpulse'
+import type { Commands } from '../harness/worker-main.js'
+import { listen } from './listen.js'
+import { websocketApp } from './websocket-app.js'
+
+/** `ws` with peerpulse attached. */
+export default async function start(options: PeerpulseOptions): Promise<Commands> {
+  const { server, wss } = websocketApp()
+  peerpulse({ drain: false, ...options }).attach(server, wss)
+  return listen(server)
+}
