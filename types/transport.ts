@@ -1,11 +1,5 @@
 import type { CloseReason } from './close.js'
 
-/** Bytes of application traffic since the protocol began: control frames and handshakes are not counted. */
-export interface TrafficCounts {
-  inbound: number
-  outbound: number
-}
-
 /**
  * How one protocol is read and ended. One object a protocol and pulse, shared by all its connections, so that a
  * connection costs no closure. `C` is the connection with the protocol's own fields; policies never look at those.
@@ -16,8 +10,6 @@ export interface Transport<C> {
   bufferedBytes(connection: C): number
   /** Bytes the kernel has taken. It grows while a slow peer still reads. */
   drainedBytes(connection: C): number
-  /** Writes the application traffic's byte counts into `into`. */
-  countTraffic(connection: C, into: TrafficCounts): void
   /** Whether a heartbeat can be sent. */
   readonly pings: boolean
   /** `false`: it was not sent, as the connection is ending already. */

@@ -8,7 +8,6 @@ import type {
   Protocol,
   Tracked,
 } from '../../types/connection.js'
-import type { TrafficCounts } from '../../types/transport.js'
 import { isCloseReason } from './close-reason.js'
 import { ConnectionExtras } from './connection-extras.js'
 import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
@@ -23,7 +22,6 @@ export type PeerTransport = ConnectionTransport<PeerConnection>
 
 /** No time yet; credited times start at 0. */
 export const never = -1
-const counts: TrafficCounts = { inbound: 0, outbound: 0 }
 
 /**
  * One accepted socket. Times inside are credited milliseconds (see Clock): small integers, no Date, no double on the
@@ -55,15 +53,12 @@ export class PeerConnection implements Connection, WheelEntry {
   wheelPrevious: WheelEntry | undefined
 
   readonly opened: number
-  protocolSince: number
   seen: number
   active: number
   inboundActive: number
-  sampledInbound = 0
-  sampledOutbound = 0
-  /** Bytes of the protocols before this one, and of control frames since. */
-  overheadInbound = 0
-  overheadOutbound = 0
+  /** The bytes that are accounted for: those of the last look, and of control frames since. More is traffic. */
+  knownInbound = 0
+  knownOutbound = 0
   bufferedSample = 0
 
   pingSentAt = never
@@ -81,7 +76,6 @@ export class PeerConnection implements Connection, WheelEntry {
     this.remoteAddress = plainAddress(address)
     this.remotePort = port
     this.opened = now
-    this.protocolSince = now
     this.seen = now
     this.active = now
     this.inboundActive = now
@@ -237,32 +231,30 @@ export class PeerConnection implements Connection, WheelEntry {
   /** Looks what traffic there was since the last look. Called about once a second, and before a decision. */
   sample(): void {
     const { now } = this.host.clock
-    this.transport.countTraffic(this, counts)
-    if (counts.inbound > this.sampledInbound) {
-      this.sampledInbound = counts.inbound
+    const inbound = this.transport.bytesRead(this)
+    const outbound = this.transport.bytesWritten(this)
+    if (inbound > this.knownInbound) {
+      this.knownInbound = inbound
       this.inboundActive = now
       this.active = now
       if (!this.transport.pings) this.seen = now
     }
-    if (counts.outbound > this.sampledOutbound) {
-      this.sampledOutbound = counts.outbound
+    if (outbound > this.knownOutbound) {
+      this.knownOutbound = outbound
       this.active = now
     }
   }
 
   /** The socket speaks another protocol from here on: traffic, idle time and heartbeat begin anew. */
-  become(transport: PeerTransport): void {
+  become(transport: PeerTransport, exchange?: HttpExchange): void {
     const { now } = this.host.clock
-    this.overheadInbound = this.transport.bytesRead(this)
-    this.overheadOutbound = this.transport.bytesWritten(this)
+    this.knownInbound = this.transport.bytesRead(this)
+    this.knownOutbound = this.transport.bytesWritten(this)
     this.transport = transport
-    this.protocolSince = now
     this.seen = now
     this.active = now
     this.inboundActive = now
-    this.sampledInbound = 0
-    this.sampledOutbound = 0
-    this.exchange = undefined
+    this.exchange = exchange
     this.reschedule()
   }
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Refusal } from './refusal.js'
 
-/** What an HTTP connection is about; dropped once its socket speaks something else. */
+/** What an HTTP connection is about; dropped once its socket is known to speak something else. */
 export class HttpExchange {
   /** The TLS handshake is not done; the connection's socket is the TCP socket below. */
   handshaking = false
@@ -19,6 +19,9 @@ export class HttpExchange {
   peerJudged = false
   /** It was one too many at accept; its first request is answered with this. */
   refusal: Refusal | undefined
+
+  /** The upgrade that waits for its answer: since when, and how much had been written before. */
+  upgrade: { readonly since: number; readonly writtenBefore: number } | undefined
 
   /** The newest of the responses that wait or are being written. */
   get newest(): ServerResponse | undefined {

@@ -1,11 +1,26 @@
 import { LRUCache } from 'lru-cache'
-import type { CloseRecord, History, PeerRecord } from '../../types/close.js'
+import type { CloseReason, CloseRecord, History } from '../../types/close.js'
 import type { PeerConnection } from '../core/connection.js'
+
+/** There may be one for every connection; the closes, which most do not have yet, are made with the first. */
+class Peer {
+  opens = 0
+  closes: Partial<Record<CloseReason, number>> | undefined
+  /** Milliseconds since the history began: small integers, while those of the epoch would be doubles. */
+  readonly firstSeen: number
+  lastSeen: number
+
+  constructor(now: number) {
+    this.firstSeen = now
+    this.lastSeen = now
+  }
+}
 
 /** Remembers the last closes and what each peer did lately, both bounded. */
 export class CloseHistory {
   readonly #closes: LRUCache<number, CloseRecord>
-  readonly #peers: LRUCache<string, PeerRecord>
+  readonly #peers: LRUCache<string, Peer>
+  readonly #beganAt = Date.now()
 
   constructor(config: { maxCloses: number; maxPeers: number }) {
     this.#closes = new LRUCache({ max: config.maxCloses })
@@ -13,16 +28,13 @@ export class CloseHistory {
   }
 
   noteOpen({ remoteAddress }: PeerConnection): void {
-    const peer = this.#peer(remoteAddress)
-    peer.opens++
-    peer.lastSeenAt = Date.now()
+    this.#see(remoteAddress).opens++
   }
 
   /** A proxy named the peer: the open is that peer's, not the proxy's. */
   noteRename(connection: PeerConnection, before: string): void {
     const proxy = this.#peers.get(before)
-    if (proxy !== undefined && --proxy.opens === 0 && Object.keys(proxy.closes).length === 0)
-      this.#peers.delete(before)
+    if (proxy !== undefined && --proxy.opens === 0 && proxy.closes === undefined) this.#peers.delete(before)
     this.noteOpen(connection)
   }
 
@@ -30,20 +42,20 @@ export class CloseHistory {
   note(connection: PeerConnection, protocol: string): void {
     const { id, remoteAddress, openedAt, closeReason, evidence } = connection
     if (closeReason === undefined || evidence === undefined) return
-    const peer = this.#peer(remoteAddress)
-    peer.lastSeenAt = Date.now()
+    const peer = this.#see(remoteAddress)
+    peer.closes ??= {}
     peer.closes[closeReason] = (peer.closes[closeReason] ?? 0) + 1
-    const closedAt = peer.lastSeenAt
+    const closedAt = Date.now()
     this.#closes.set(id, { id, protocol, remoteAddress, openedAt, closedAt, reason: closeReason, evidence })
   }
 
-  #peer(remoteAddress: string): PeerRecord {
+  #see(remoteAddress: string): Peer {
+    const now = Date.now() - this.#beganAt
     let peer = this.#peers.get(remoteAddress)
     if (peer === undefined) {
-      const now = Date.now()
-      peer = { remoteAddress, opens: 0, closes: {}, firstSeenAt: now, lastSeenAt: now }
+      peer = new Peer(now)
       this.#peers.set(remoteAddress, peer)
-    }
+    } else peer.lastSeen = now
     return peer
   }
 
@@ -51,7 +63,13 @@ export class CloseHistory {
   read(): History {
     return {
       closes: [...this.#closes.values()].map((record) => ({ ...record, evidence: { ...record.evidence } })),
-      peers: [...this.#peers.values()].map((peer) => ({ ...peer, closes: { ...peer.closes } })),
+      peers: [...this.#peers].map(([remoteAddress, { opens, closes, firstSeen, lastSeen }]) => ({
+        remoteAddress,
+        opens,
+        closes: { ...closes },
+        firstSeenAt: this.#beganAt + firstSeen,
+        lastSeenAt: this.#beganAt + lastSeen,
+      })),
     }
   }
 }

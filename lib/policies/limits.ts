@@ -17,7 +17,7 @@ export function createHandshakeDeadline(timeoutMs: number, endings: Endings): Po
       const { phase } = connection
       const waiting = phase === 'tls-handshake' || phase === 'awaiting-request' || phase === 'upgrade'
       if (!waiting || connection.state !== 'open') return Number.POSITIVE_INFINITY
-      const due = connection.protocolSince + timeoutMs
+      const due = (connection.exchange?.upgrade?.since ?? connection.opened) + timeoutMs
       if (now < due) return due
       endings.close(connection, 'handshake-timeout')
       return now + timeoutMs

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
-import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -81,7 +81,6 @@ export const http1: PeerTransport = {
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
   bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
-  countTraffic: countAllBytes,
   ping: () => false,
   isPaused: () => false,
   isBusy: (connection) => current(connection) !== undefined && !isEventStream(connection),

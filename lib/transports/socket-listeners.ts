@@ -70,7 +70,12 @@ export class SocketListeners {
 
   /** The app gets the socket for another protocol. */
   watchUpgrade(connection: PeerConnection): void {
-    connection.become(upgraded)
+    const { exchange } = connection
+    if (exchange !== undefined) {
+      exchange.dropResponses()
+      exchange.upgrade = { since: connection.host.clock.now, writtenBefore: connection.bytesWritten }
+    }
+    connection.become(upgraded, exchange)
     connection.socket.on('newListener', this.#onNewListener)
   }
 

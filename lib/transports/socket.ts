@@ -1,6 +1,4 @@
 import type { Socket } from 'node:net'
-import type { TrafficCounts } from '../../types/transport.js'
-import type { PeerConnection } from '../core/connection.js'
 
 /** What a libuv handle counts. Node has these on every stream handle, TCP and TLS, though not in its documentation. */
 interface CountingHandle {
@@ -20,12 +18,6 @@ export function drainedBytes(socket: Socket): number {
     return handle.bytesWritten - handle.writeQueueSize
   }
   return (socket.bytesWritten ?? 0) - socket.writableLength
-}
-
-/** Application bytes: all but those of earlier protocols and, as far as the protocol has them, of control frames. */
-export function countAllBytes(connection: PeerConnection, into: TrafficCounts): void {
-  into.inbound = connection.socket.bytesRead - connection.overheadInbound
-  into.outbound = (connection.socket.bytesWritten ?? 0) - connection.overheadOutbound
 }
 
 /** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */

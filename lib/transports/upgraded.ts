@@ -1,6 +1,6 @@
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerTransport } from '../core/connection.js'
-import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes } from './socket.js'
 
 /**
  * An upgraded (or CONNECTed) socket whose library we do not know. It is watched by its byte counts and never read
@@ -10,13 +10,15 @@ export const upgraded: PeerTransport = {
   pings: false,
   protocolOf: () => 'upgraded',
   /** The upgrade counts as done when the server has written something, a 101 as a rule. */
-  phaseOf: (connection) =>
-    (connection.socket.bytesWritten ?? 0) > connection.overheadOutbound ? 'established' : 'upgrade',
+  phaseOf({ socket, exchange }) {
+    const isWaiting =
+      exchange?.upgrade !== undefined && (socket.bytesWritten ?? 0) <= exchange.upgrade.writtenBefore
+    return isWaiting ? 'upgrade' : 'established'
+  },
   bytesRead: ({ socket }) => socket.bytesRead,
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
   bufferedBytes: ({ socket }) => socket.writableLength,
   drainedBytes: ({ socket }) => drainedBytes(socket),
-  countTraffic: countAllBytes,
   ping: () => false,
   isPaused: ({ socket }) => socket.isPaused(),
   isBusy: () => false,

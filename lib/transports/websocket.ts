@@ -3,7 +3,7 @@ import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
-import { countAllBytes, destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes } from './socket.js'
 import {
   closedHere,
   closeFrameFrom,
@@ -37,11 +37,10 @@ export const websocket: PeerTransport = {
   bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
   bufferedBytes: (connection) => webSocketOf(connection).bufferedAmount,
   drainedBytes: ({ socket }) => drainedBytes(socket),
-  countTraffic: countAllBytes,
   ping(connection) {
     const { socket } = connection
     if (webSocketOf(connection).readyState !== OPEN || !socket.writable) return false
-    connection.overheadOutbound += pingFrame.length
+    connection.knownOutbound += pingFrame.length
     connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
     socket.write(pingFrame)
@@ -101,17 +100,17 @@ export class WebSocketListeners {
     this.#onPong = function (this: object, data: Buffer) {
       const connection = carried(sink, this)
       if (connection === undefined) return
-      connection.overheadInbound += maskedHeaderBytes + data.length
+      connection.knownInbound += maskedHeaderBytes + data.length
       if (connection.pingSentAt !== never && pingPayload.equals(data)) {
         connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
         connection.host.heartbeats.pongs++
-      } else connection.overheadOutbound += headerBytes + data.length
+      } else connection.knownOutbound += headerBytes + data.length
     }
     this.#onPing = function (this: object, data: Buffer) {
       const connection = carried(sink, this)
       if (connection === undefined) return
-      connection.overheadInbound += maskedHeaderBytes + data.length
-      connection.overheadOutbound += headerBytes + data.length
+      connection.knownInbound += maskedHeaderBytes + data.length
+      connection.knownOutbound += headerBytes + data.length
     }
     // This listener is also what keeps a malformed frame from ending the process.
     this.#onError = function (this: object, error: NodeJS.ErrnoException) {
