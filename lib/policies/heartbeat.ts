@@ -47,6 +47,9 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
   return {
     visit(connection, now) {
       if (!connection.transport.pings || connection.state !== 'open') return Number.POSITIVE_INFINITY
+      const silentSince = Math.max(connection.seen, connection.extras?.judgedFrom ?? 0)
+      if (silentSince >= connection.pingSentAt) connection.pingSentAt = never
+      if (connection.pingSentAt === never && now < silentSince + intervalMs) return silentSince + intervalMs
       // Its silence is our doing. It is still pinged: the write shows a reset that a paused socket hides.
       if (connection.transport.isPaused(connection)) {
         connection.needExtras().judgedFrom = now
@@ -54,12 +57,7 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
           ping(connection, now)
         return now + intervalMs
       }
-      const silentSince = Math.max(connection.seen, connection.extras?.judgedFrom ?? 0)
-      if (silentSince >= connection.pingSentAt) connection.pingSentAt = never
-      if (connection.pingSentAt === never) {
-        if (now < silentSince + intervalMs) return silentSince + intervalMs
-        return ping(connection, now)
-      }
+      if (connection.pingSentAt === never) return ping(connection, now)
       const wait = connection.extras?.pongWait
       const deadline = (wait?.creditAt ?? connection.pingSentAt) + timeoutMs
       if (now < deadline) return deadline
