@@ -38,8 +38,8 @@ export function picture(title: string, measures: readonly Measure[], verdicts: r
     y += rowHeight
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${y + 12}" font-family="system-ui, sans-serif" font-size="13" fill="#1b2430">
-<rect width="100%" height="100%" fill="#fff"/>
 <title>${escaped(title)}</title>
+<rect width="100%" height="100%" fill="#fff"/>
 ${text(16, 26, title, ' font-size="15" font-weight="600"')}
 ${rows.join('\n')}
 </svg>

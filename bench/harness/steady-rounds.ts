@@ -1,0 +1,41 @@
+import { pairedRounds, type Samples } from './rounds.js'
+import type { Side } from './with-load.js'
+import { Worker } from './worker.js'
+
+export interface SteadyPlan {
+  /** How often all processes are started anew: what one happens to be (its code's layout, what V8 made of it) must not decide. */
+  readonly generations: number
+  /** Rounds in each generation. */
+  readonly rounds: number
+  /** Measures that come before them and do not count. */
+  readonly warmUps: number
+}
+
+/** Paired rounds over servers and loads that stay up from round to round, for what is over too soon to start a process for. */
+export async function steadyRounds(
+  { generations, rounds, warmUps }: SteadyPlan,
+  sides: Record<string, Side>,
+  measure: (server: Worker, load: Worker) => Promise<number>,
+): Promise<Samples> {
+  const samples: Samples = Object.fromEntries(Object.keys(sides).map((name) => [name, []]))
+  for (let generation = 0; generation < generations; generation++) {
+    const workers: Worker[] = []
+    try {
+      const variants: Record<string, () => Promise<number>> = {}
+      for (const [name, { stack, options, load, loadOptions }] of Object.entries(sides)) {
+        const server = await Worker.start(`stacks/${stack}`, options)
+        workers.push(server)
+        const port = await server.call<number>('port')
+        const loading = await Worker.start(`loads/${load}`, { port, ...loadOptions })
+        workers.push(loading)
+        for (let i = 0; i < warmUps; i++) await measure(server, loading)
+        variants[name] = () => measure(server, loading)
+      }
+      for (const [name, values] of Object.entries(await pairedRounds(rounds, variants)))
+        samples[name]?.push(...values)
+    } finally {
+      for (const worker of workers) await worker.stop()
+    }
+  }
+  return samples
+}
