@@ -1,6 +1,10 @@
 import type { ServerResponse } from 'node:http'
 import type { Refusal } from './refusal.js'
 
+function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
+  return closed || writableFinished || destroyed
+}
+
 /** What an HTTP connection is about; dropped once its socket is known to speak something else. */
 export class HttpExchange {
   /** The TLS handshake is not done; the connection's socket is the TCP socket below. */
@@ -11,7 +15,9 @@ export class HttpExchange {
   queuedResponses: ServerResponse[] | undefined
   /** Whether `response` is an event stream; unknown until its headers are sent. */
   eventStream: boolean | undefined
-  /** The last request that was answered asked for the end. */
+  /** The newest request says `Connection: close`, or is of HTTP/1.0: we send the first FIN, but the wish is the peer's. */
+  closeIsWished = false
+  /** That request was answered to its end. */
   peerAskedToClose = false
   /** Node's timer ran out during a response. */
   timedOut = false
@@ -26,6 +32,36 @@ export class HttpExchange {
   /** The newest of the responses that wait or are being written. */
   get newest(): ServerResponse | undefined {
     return this.queuedResponses?.at(-1) ?? this.response
+  }
+
+  /** Takes the response of a request that came. That of a pipelined one gets the socket once those before it are done. */
+  take(response: ServerResponse): void {
+    this.requestSeen = true
+    this.timedOut = false
+    // As the parser found it; nobody has seen the response yet. Asking `req.headers` would have Node make the object.
+    this.closeIsWished = !response.shouldKeepAlive
+    if (response.socket === null) {
+      this.queuedResponses ??= []
+      this.queuedResponses.push(response)
+      return
+    }
+    this.response = response
+    this.queuedResponses = undefined
+    this.eventStream = undefined
+  }
+
+  /**
+   * The response that is being written. One that is done is let go of at once: an app may have hung much on it, and a
+   * pooled socket can idle for long.
+   */
+  current(): ServerResponse | undefined {
+    while (this.response !== undefined && isDone(this.response)) {
+      const { writableFinished } = this.response
+      this.response = this.queuedResponses?.shift()
+      this.eventStream = undefined
+      this.peerAskedToClose = this.response === undefined && writableFinished && this.closeIsWished
+    }
+    return this.response
   }
 
   dropResponses(): void {

@@ -21,6 +21,8 @@ export interface ProbeFacts {
 /** Names of our own parts of an answer; the app's checks cannot take them. */
 export const ownChecks = ['drain', 'startup', 'pressure', 'listening'] as const
 
+const probes = ['livez', 'readyz', 'startupz'] as const
+
 interface Asked {
   readonly probe: Probe
   /** `/readyz/<check>`. */
@@ -57,15 +59,11 @@ export class Probes {
   #parse(url: string): Asked | undefined {
     let asked: Asked | undefined
     let longest = 0
-    for (const probe of ['livez', 'readyz', 'startupz'] as const) {
+    for (const probe of probes) {
       const path = this.#config[probe]
+      if (!url.startsWith(path) || path.length < longest) continue
       const rest = url.slice(path.length)
-      if (
-        !url.startsWith(path) ||
-        path.length < longest ||
-        (rest !== '' && rest[0] !== '?' && rest[0] !== '/')
-      )
-        continue
+      if (rest !== '' && rest[0] !== '?' && rest[0] !== '/') continue
       longest = path.length
       const [name = '', query = ''] = rest.split('?', 2)
       asked = { probe, only: name.length > 1 ? name.slice(1) : undefined, query: new URLSearchParams(query) }

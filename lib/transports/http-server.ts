@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
-import type { HttpExchange } from '../core/http-exchange.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { type Seam, takeOverEmit } from './emit-seam.js'
 import { refuseUpgrade } from './refusal.js'
@@ -35,9 +34,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     // `checkContinue` hands the same request on as `request`. Only the newest is compared: a peer may pipeline thousands.
     const { exchange } = connection
     if (exchange === undefined || exchange.newest === res) return false
-    takeResponse(connection, exchange, res)
-    exchange.requestSeen = true
-    exchange.timedOut = false
+    exchange.take(res)
     connection.markSeen()
     if (connection.endNotes?.pendingReason !== undefined) connection.transport.retire(connection)
     return sink.request(connection, req, res)
@@ -107,19 +104,6 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     },
     (error) => sink.failed(error),
   )
-}
-
-/** A pipelined request's response waits behind the one before it. */
-function takeResponse(connection: PeerConnection, exchange: HttpExchange, res: ServerResponse): void {
-  // Asking lets go of a response that is done.
-  connection.transport.isBusy(connection)
-  if (exchange.response === undefined) {
-    exchange.response = res
-    exchange.eventStream = undefined
-    return
-  }
-  exchange.queuedResponses ??= []
-  exchange.queuedResponses.push(res)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

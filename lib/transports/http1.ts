@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
@@ -6,34 +5,10 @@ import { destroySocket, drainedBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
-function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
-  return closed || writableFinished || destroyed
-}
-
-/**
- * The response that is being written. Those of pipelined requests wait behind it. One that is done is let go of at
- * once: an app may have hung much on it, and a pooled socket can idle for long.
- */
-function current({ exchange }: PeerConnection): ServerResponse | undefined {
-  if (exchange === undefined) return undefined
-  while (exchange.response !== undefined && isDone(exchange.response)) {
-    exchange.peerAskedToClose = asksToClose(exchange.response)
-    exchange.response = exchange.queuedResponses?.shift()
-    exchange.eventStream = undefined
-  }
-  return exchange.response
-}
-
-/** A request that says `Connection: close` (or HTTP/1.0) has us send the first FIN; the wish is the peer's all the same. */
-function asksToClose({ req, writableFinished }: ServerResponse): boolean {
-  const wish = req.headers.connection?.toLowerCase()
-  return writableFinished && (wish === undefined ? req.httpVersion === '1.0' : wish.includes('close'))
-}
-
 /** Whether the response in flight is an event stream. Asked only once its headers are sent, since an app may set them late. */
 function isEventStream(connection: PeerConnection): boolean {
-  const response = current(connection)
   const { exchange } = connection
+  const response = exchange?.current()
   if (exchange === undefined || response === undefined || !response.headersSent || response.writableEnded)
     return false
   // `getHeader` does not know what was handed to `writeHead` alone; the rendered header does.
@@ -46,7 +21,7 @@ function isEventStream(connection: PeerConnection): boolean {
 
 /** The last of the responses ends the connection. Too late once its headers are sent; then the next one's turn is it. */
 function makeLast(connection: PeerConnection): void {
-  current(connection)
+  connection.exchange?.current()
   const response = connection.exchange?.newest
   if (response === undefined || response.headersSent) return
   response.shouldKeepAlive = false
@@ -63,7 +38,7 @@ function endEventStream({ exchange, socket, host }: PeerConnection): void {
 }
 
 function bufferedBytes(connection: PeerConnection): number {
-  let bytes = Math.max(current(connection)?.writableLength ?? 0, connection.socket.writableLength)
+  let bytes = Math.max(connection.exchange?.current()?.writableLength ?? 0, connection.socket.writableLength)
   for (const { writableLength } of connection.exchange?.queuedResponses ?? []) bytes += writableLength
   return bytes
 }
@@ -74,7 +49,8 @@ export const http1: PeerTransport = {
   protocolOf: (connection): Protocol => (isEventStream(connection) ? 'sse' : 'http1'),
   phaseOf(connection): ConnectionPhase {
     if (connection.exchange?.handshaking === true) return 'tls-handshake'
-    if (current(connection) !== undefined) return isEventStream(connection) ? 'established' : 'request'
+    if (connection.exchange?.current() !== undefined)
+      return isEventStream(connection) ? 'established' : 'request'
     return connection.exchange?.requestSeen === true ? 'keep-alive' : 'awaiting-request'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
@@ -83,11 +59,11 @@ export const http1: PeerTransport = {
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: () => false,
-  isBusy: (connection) => current(connection) !== undefined && !isEventStream(connection),
+  isBusy: (connection) => connection.exchange?.current() !== undefined && !isEventStream(connection),
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
-    if (current(connection) !== undefined) {
+    if (connection.exchange?.current() !== undefined) {
       if (isEventStream(connection)) endEventStream(connection)
       else makeLast(connection)
     } else if (reason === 'handshake-timeout') {
@@ -110,7 +86,7 @@ export const http1: PeerTransport = {
     if (exchange?.handshaking) return connection.bytesRead === 0 ? 'peer-closed' : 'peer-ended'
     // Node answers some malformed requests (one without a Host, for example) by itself, without an event.
     if (!exchange?.requestSeen && connection.bytesWritten > 0) return 'protocol-error'
-    current(connection)
+    connection.exchange?.current()
     return exchange?.peerAskedToClose ? 'peer-closed' : 'server-closed'
   },
 }
