@@ -2,10 +2,14 @@ import { Report } from './harness/report.js'
 import { differencesOf, ratiosOf, spreadOf } from './harness/rounds.js'
 import { steadyRounds } from './harness/steady-rounds.js'
 import type { Side } from './harness/with-load.js'
+import type { Worker } from './harness/worker.js'
 
-const plan = { generations: 5, rounds: 10, warmUps: 3 }
-const requestsPerRound = 3_000
+/** As fast as they are answered: the server's core is busy, and what costs by the second costs nothing by the request. */
+const flatOut = { generations: 6, rounds: 10, requests: 3_000 }
+/** A quiet server: what costs by the second shows. */
+const paced = { generations: 4, rounds: 5, requests: 1_000, perSecond: 1_000 }
 
+const warmUp = (_server: Worker, load: Worker) => load.call('run', 15_000)
 const load = 'http-requests'
 const loadOptions = { connections: 20 }
 const http = (plugin: string): Side => ({ stack: 'http', options: { plugin }, load, loadOptions })
@@ -35,8 +39,8 @@ export async function run(): Promise<void> {
     'fastify',
     '@fastify/under-pressure',
   ])
-  const samples = await steadyRounds(
-    plan,
+  const busy = await steadyRounds(
+    flatOut,
     {
       'node:http': http('none'),
       'node:http again (A/A)': http('none'),
@@ -52,37 +56,55 @@ export async function run(): Promise<void> {
       Fastify: fastify(false),
       'Fastify + under-pressure': fastify(underPressure),
     },
+    warmUp,
     async (server, load) =>
-      (await server.cpuDuring(() => load.call('run', requestsPerRound))) / requestsPerRound,
+      (await server.cpuDuring(() => load.call('run', flatOut.requests))) / flatOut.requests,
   )
-  report.measureAll('us CPU', samples)
+  const quiet = await steadyRounds(
+    paced,
+    {
+      'node:http': http('none'),
+      'node:http again (A/A)': http('none'),
+      'node:http + peerpulse': http('peerpulse'),
+      'node:http + a plugin that does nothing': http('do nothing'),
+      Fastify: fastify(false),
+      'Fastify + under-pressure': fastify(underPressure),
+    },
+    warmUp,
+    async (server, load) =>
+      (await server.cpuDuring(() => load.call('pace', paced.requests, paced.perSecond))) / paced.requests,
+  )
+  const pacedAt = `${paced.perSecond.toLocaleString('en')}/s`
+  for (const [name, values] of Object.entries(busy)) report.measure(`${name}, flat out`, 'us CPU', values)
+  for (const [name, values] of Object.entries(quiet)) report.measure(`${name}, ${pacedAt}`, 'us CPU', values)
 
-  const aa = spreadOf(ratiosOf(samples, 'node:http again (A/A)', 'node:http')).median
+  const aa = spreadOf(ratiosOf(busy, 'node:http again (A/A)', 'node:http')).median
   report.verdict(
     'CPU per request on node:http, attached and with the middleware, against without',
-    ratiosOf(samples, 'node:http + peerpulse', 'node:http'),
+    ratiosOf(busy, 'node:http + peerpulse', 'node:http'),
     { aa, atMost: 1.03 },
   )
   report.verdict(
     'the same of a plugin that does nothing',
-    ratiosOf(samples, 'node:http + a plugin that does nothing', 'node:http'),
+    ratiosOf(busy, 'node:http + a plugin that does nothing', 'node:http'),
     { aa },
   )
-  const addedByUnderPressure = spreadOf(differencesOf(samples, 'Fastify + under-pressure', 'Fastify')).median
-  const shareOf = (of: string, less: string) =>
-    differencesOf(samples, of, less).map((added) => added / addedByUnderPressure)
-  report.verdict(
-    'CPU added per request, against what under-pressure adds to Fastify',
-    shareOf('node:http + peerpulse', 'node:http'),
-    { atMost: 0.2 },
-  )
-  report.verdict(
-    'the same of a plugin that does nothing',
-    shareOf('node:http + a plugin that does nothing', 'node:http'),
-  )
-  report.verdict(
-    'the same of node:http again (A/A): the noise',
-    shareOf('node:http again (A/A)', 'node:http'),
-  )
+  for (const [samples, how, atMost] of [
+    [quiet, pacedAt, 0.2],
+    [busy, 'flat out', 0.2],
+  ] as const) {
+    const theirs = spreadOf(differencesOf(samples, 'Fastify + under-pressure', 'Fastify')).median
+    const share = (of: string) => differencesOf(samples, of, 'node:http').map((added) => added / theirs)
+    report.verdict(
+      `CPU added per request, ${how}, against what under-pressure adds to Fastify`,
+      share('node:http + peerpulse'),
+      { atMost },
+    )
+    report.verdict(
+      `the same of a plugin that does nothing, ${how}`,
+      share('node:http + a plugin that does nothing'),
+    )
+    report.verdict(`the same of node:http again (A/A), ${how}: the noise`, share('node:http again (A/A)'))
+  }
   report.write()
 }

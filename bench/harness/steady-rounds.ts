@@ -7,14 +7,16 @@ export interface SteadyPlan {
   readonly generations: number
   /** Rounds in each generation. */
   readonly rounds: number
-  /** Measures that come before them and do not count. */
-  readonly warmUps: number
 }
 
-/** Paired rounds over servers and loads that stay up from round to round, for what is over too soon to start a process for. */
+/**
+ * Paired rounds over servers and loads that stay up from round to round,
+ * for what is over too soon to start a process for. `warmUp` has V8 compile what the measure runs.
+ */
 export async function steadyRounds(
-  { generations, rounds, warmUps }: SteadyPlan,
+  { generations, rounds }: SteadyPlan,
   sides: Record<string, Side>,
+  warmUp: (server: Worker, load: Worker) => Promise<unknown>,
   measure: (server: Worker, load: Worker) => Promise<number>,
 ): Promise<Samples> {
   const samples: Samples = Object.fromEntries(Object.keys(sides).map((name) => [name, []]))
@@ -28,7 +30,7 @@ export async function steadyRounds(
         const port = await server.call<number>('port')
         const loading = await Worker.start(`loads/${load}`, { port, ...loadOptions })
         workers.push(loading)
-        for (let i = 0; i < warmUps; i++) await measure(server, loading)
+        await warmUp(server, loading)
         variants[name] = () => measure(server, loading)
       }
       for (const [name, values] of Object.entries(await pairedRounds(rounds, variants)))
