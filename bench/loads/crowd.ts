@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type PeerOptions, RawWebSocket } from './raw-websocket.js'
 
 export interface CrowdOptions extends PeerOptions {
@@ -6,6 +7,8 @@ export interface CrowdOptions extends PeerOptions {
   /** Each peer connects from a loopback address of its own. */
   readonly ownAddresses?: boolean
 }
+
+const lookMs = 5
 
 /** One of 127.1.0.1 to 127.254.255.254, the same for the same number. */
 function loopbackAddress(number: number): string {
@@ -37,6 +40,13 @@ export class Crowd {
       }
     }
     await Promise.all(Array.from({ length: concurrency }, connectSome))
+  }
+
+  /** Waits until nobody is left, but no longer than `mostMs`; tells how many got a close frame. */
+  async whenClosed(mostMs: number): Promise<number> {
+    const deadline = performance.now() + mostMs
+    while (performance.now() < deadline && this.peers.some((peer) => peer.open)) await sleep(lookMs)
+    return this.peers.filter(({ gotClose }) => gotClose).length
   }
 
   leave(): void {

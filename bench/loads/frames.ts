@@ -1,5 +1,5 @@
 /** The opcodes of RFC 6455 that a load meets. */
-export const opcode = { text: 1, ping: 9, pong: 10 } as const
+export const opcode = { text: 1, close: 8, ping: 9, pong: 10 } as const
 
 const mask = [0x12, 0x34, 0x56, 0x78] as const
 const headerBytes = 6

@@ -13,7 +13,7 @@ export interface PeerOptions {
 
 const message = maskedFrame(opcode.text, Buffer.from('{"n":1}'))
 
-/** A WebSocket of the client's side on a bare socket, as cheap as it can be: it answers pings and reads nothing else. */
+/** A WebSocket of the client's side on a bare socket, as cheap as it can be: it answers pings and close frames, and reads nothing else. */
 export class RawWebSocket {
   /** Pings it has answered. */
   pongs = 0
@@ -22,6 +22,8 @@ export class RawWebSocket {
   /** By `performance.now()`. */
   lastSentAt = 0
   closedAt: number | undefined
+  /** The server said goodbye with a close frame. */
+  gotClose = false
 
   readonly #options: PeerOptions
   readonly #textPing: Buffer
@@ -90,7 +92,10 @@ export class RawWebSocket {
   #onFrame(code: number, payload: Buffer): void {
     if (this.silent) return
     if (code === opcode.ping) this.#answer(maskedFrame(opcode.pong, payload))
-    else if (code === opcode.text && this.#textPing.length > 0 && payload.equals(this.#textPing))
+    else if (code === opcode.close) {
+      this.gotClose = true
+      this.#send(maskedFrame(opcode.close, payload.subarray(0, 2)))
+    } else if (code === opcode.text && this.#textPing.length > 0 && payload.equals(this.#textPing))
       this.#answer(maskedFrame(opcode.text, Buffer.from(this.#options.textPong ?? '')))
   }
 

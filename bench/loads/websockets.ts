@@ -11,6 +11,7 @@ export default function start(options: CrowdOptions): Commands {
     connect: (count: number) => crowd.connect(count),
     leave: () => crowd.leave(),
     open: () => crowd.open,
+    whenClosed: (mostMs: number) => crowd.whenClosed(mostMs),
     /** Pings answered so far. */
     pongs: () => crowd.peers.reduce((sum, peer) => sum + peer.pongs, 0),
     /** From here on every peer sends a message once a period; they take turns, so that the messages are spread over it. */

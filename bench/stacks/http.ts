@@ -3,11 +3,16 @@ import type { PeerpulseOptions } from 'peerpulse'
 import type { Commands } from '../harness/worker-main.js'
 import { hello, listen } from './listen.js'
 
-/** Puts itself on the server; returns what listens for requests in place of `hello`, if anything does. */
-type Plugin = (server: Server, options: never) => Promise<RequestListener | undefined>
+/** What a plugin does to the server, besides what it does to it by itself. */
+interface Plugged {
+  /** Listens for requests in place of `hello`. */
+  readonly onRequest?: RequestListener
+  /** Closes everything; without it, Node's own means do. */
+  readonly shutDown?: () => unknown
+}
 
-const plugins: Record<string, Plugin> = {
-  none: async () => undefined,
+const plugins: Record<string, (server: Server, options: never) => Promise<Plugged>> = {
+  none: async () => ({}),
   /** The least a plugin of this kind can do: it sees every event and every request, and passes them on. */
   async 'do nothing'(server) {
     const { emit } = server
@@ -16,25 +21,29 @@ const plugins: Record<string, Plugin> = {
       return Reflect.apply(emit, this, arguments as unknown as unknown[])
     }
     const pass = (_req: unknown, _res: unknown, next: () => void) => next()
-    return (req, res) => pass(req, res, () => hello(req, res))
+    return { onRequest: (req, res) => pass(req, res, () => hello(req, res)) }
   },
   async peerpulse(server, options: PeerpulseOptions) {
     const { default: peerpulse } = await import('peerpulse')
     const pulse = peerpulse({ drain: false, ...options })
     const middleware = pulse.middleware()
     pulse.attach(server)
-    return (req, res) => middleware(req, res, () => hello(req, res))
+    return {
+      onRequest: (req, res) => middleware(req, res, () => hello(req, res)),
+      shutDown: () => pulse.drain(),
+    }
   },
   async terminus(server) {
     const { createTerminus } = await import('@godaddy/terminus')
+    // It puts itself in front of the listeners that are there when it comes.
     server.on('request', hello)
     createTerminus(server, { healthChecks: { '/livez': async () => {}, '/readyz': async () => {} } })
-    return undefined
+    return {}
   },
   async 'http-terminator'(server) {
     const { createHttpTerminator } = await import('http-terminator')
-    createHttpTerminator({ server })
-    return undefined
+    const terminator = createHttpTerminator({ server })
+    return { shutDown: () => terminator.terminate() }
   },
 }
 
@@ -47,7 +56,16 @@ export default async function start({
   options?: object
 }): Promise<Commands> {
   const server = createServer()
-  const listener = await (plugins[plugin] as Plugin)(server, options as never)
-  if (server.listenerCount('request') === 0) server.on('request', listener ?? hello)
-  return listen(server)
+  const plug = plugins[plugin]
+  if (plug === undefined) throw new Error(`no plugin ${plugin}`)
+  const { onRequest = hello, shutDown } = await plug(server, options as never)
+  if (server.listenerCount('request') === 0) server.on('request', onRequest)
+  return listen(server, {
+    shutDown:
+      shutDown ??
+      (() => {
+        server.close()
+        server.closeAllConnections()
+      }),
+  })
 }

@@ -2,7 +2,13 @@ import type { Commands } from '../harness/worker-main.js'
 import { listen } from './listen.js'
 import { websocketApp } from './websocket-app.js'
 
-/** `ws` alone, without a heartbeat. */
+/** `ws` alone, without a heartbeat, and shut down as one would by hand. */
 export default async function start(): Promise<Commands> {
-  return listen(websocketApp().server)
+  const { server, wss } = websocketApp()
+  return listen(server, {
+    shutDown() {
+      server.close()
+      for (const webSocket of wss.clients) webSocket.close(1001)
+    },
+  })
 }

@@ -6,6 +6,7 @@ import { websocketApp } from './websocket-app.js'
 /** `ws` with peerpulse attached. */
 export default async function start(options: PeerpulseOptions): Promise<Commands> {
   const { server, wss } = websocketApp()
-  peerpulse({ drain: false, ...options }).attach(server, wss)
-  return listen(server)
+  const pulse = peerpulse({ drain: false, ...options })
+  pulse.attach(server, wss)
+  return listen(server, { shutDown: () => pulse.drain() })
 }
