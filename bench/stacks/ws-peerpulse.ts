@@ -1,6 +1,7 @@
 import peerpulse, { type PeerpulseOptions } from 'peerpulse'
 import type { Commands } from '../harness/worker-main.js'
 import { listen } from './listen.js'
+import { type Question, timesOf } from './questions.js'
 import { websocketApp } from './websocket-app.js'
 
 /** `ws` with peerpulse attached. */
@@ -8,5 +9,8 @@ export default async function start(options: PeerpulseOptions): Promise<Commands
   const { server, wss } = websocketApp()
   const pulse = peerpulse({ drain: false, ...options })
   pulse.attach(server, wss)
-  return listen(server, { shutDown: () => pulse.drain() })
+  return listen(server, {
+    shutDown: () => pulse.drain(),
+    timesOf: (question: Question, calls: number) => timesOf(pulse, question, calls),
+  })
 }
