@@ -28,7 +28,7 @@ async function side(connections: number, order: Order, workers: Worker[]) {
     ((await worker.cpuDuring(() => worker.call(command, served))) / served) * nsPerUs
   const measure = async () => ({
     serve: await nsOf('serve'),
-    follow: await nsOf('follow'),
+    touch: await nsOf('touch'),
     look: await nsOf('look'),
   })
   await measure()
@@ -44,7 +44,7 @@ export async function run(): Promise<void> {
       for (const size of sizes) sides[nameOf(size, order)] = await side(size, order, workers)
       sides[again(order)] = await side(10_000, order, workers)
     }
-    const { serve, follow, look } = await pairedMeasures(rounds, sides)
+    const { serve, touch, look } = await pairedMeasures(rounds, sides)
 
     for (const [name, values] of Object.entries(serve)) report.measure(`${name}: serve one`, 'ns', values)
     for (const order of orders)
@@ -54,7 +54,7 @@ export async function run(): Promise<void> {
         report.measure(`${name}: a tick`, 'us', usPerTick)
       }
     for (const [what, samples] of [
-      ['links', follow],
+      ['touch', touch],
       ['look', look],
     ] as const)
       for (const order of orders)
@@ -72,7 +72,7 @@ export async function run(): Promise<void> {
       })
     }
     for (const [what, samples] of [
-      ['to follow the links and do nothing', follow],
+      ['to read a field of each and do nothing', touch],
       ["of the registry's look", look],
     ] as const)
       for (const order of orders) {
@@ -81,10 +81,10 @@ export async function run(): Promise<void> {
       }
     for (const size of [10_000, 1_000_000]) {
       const name = nameOf(size, 'random order')
-      const links = follow[name] ?? []
+      const touches = touch[name] ?? []
       report.verdict(
-        `CPU to serve one of ${name}, beyond following its link`,
-        (serve[name] ?? []).map((ns, round) => ns - (links[round] ?? Number.NaN)),
+        `CPU to serve one of ${name}, beyond reading a field of it`,
+        (serve[name] ?? []).map((ns, round) => ns - (touches[round] ?? Number.NaN)),
         { unit: 'ns' },
       )
     }
@@ -92,7 +92,7 @@ export async function run(): Promise<void> {
       'Only the wheel and the registry: connections of peerpulse without sockets, that are put back on the wheel when they are due, once in 25 s. No policy is asked and nothing is sent; a ping costs about 10,000 ns more.',
     )
     report.note(
-      '"As they came": due in the order in which they lie in the memory. "Random order": as if they had talked at random since. The steps are the same; what differs is how often the processor waits for the memory. "Links" is the control: it goes along the same links, and does nothing else.',
+      '"As they came": due in the order in which they lie in the memory. "Random order": as if they had talked at random since. The steps are the same; what differs is how often the processor waits for the memory. "Touch" is the control: it reads a field of each in the same order, and does nothing else.',
     )
     report.note(
       'A round serves all at once, so up to 10,000 connections (2 MB) stay in the caches from tick to tick. On a server, the 100 ms between ticks throw many of them out.',

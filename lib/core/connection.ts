@@ -49,8 +49,7 @@ export class PeerConnection implements Connection, WheelEntry {
   /** Position in the registry; -1 outside. */
   index = -1
   wheelDue = 0
-  wheelNext: WheelEntry | undefined
-  wheelPrevious: WheelEntry | undefined
+  wheelIndex = -1
 
   readonly opened: number
   seen: number
