@@ -39,7 +39,7 @@ export async function run(): Promise<void> {
     'fastify',
     '@fastify/under-pressure',
   ])
-  const busy = await steadyRounds(
+  const { cpu: busy } = await steadyRounds(
     flatOut,
     {
       'node:http': http('none'),
@@ -57,10 +57,11 @@ export async function run(): Promise<void> {
       'Fastify + under-pressure': fastify(underPressure),
     },
     warmUp,
-    async (server, load) =>
-      (await server.cpuDuring(() => load.call('run', flatOut.requests))) / flatOut.requests,
+    async (server, load) => ({
+      cpu: (await server.cpuDuring(() => load.call('run', flatOut.requests))) / flatOut.requests,
+    }),
   )
-  const quiet = await steadyRounds(
+  const { cpu: quiet } = await steadyRounds(
     paced,
     {
       'node:http': http('none'),
@@ -71,8 +72,10 @@ export async function run(): Promise<void> {
       'Fastify + under-pressure': fastify(underPressure),
     },
     warmUp,
-    async (server, load) =>
-      (await server.cpuDuring(() => load.call('pace', paced.requests, paced.perSecond))) / paced.requests,
+    async (server, load) => ({
+      cpu:
+        (await server.cpuDuring(() => load.call('pace', paced.requests, paced.perSecond))) / paced.requests,
+    }),
   )
   const pacedAt = `${paced.perSecond.toLocaleString('en')}/s`
   for (const [name, values] of Object.entries(busy)) report.measure(`${name}, flat out`, 'us CPU', values)

@@ -1,4 +1,5 @@
-import { pairedRounds, type Samples } from './rounds.js'
+import { pairedMeasures } from './measures.js'
+import type { Samples } from './rounds.js'
 import type { Side } from './with-load.js'
 import { Worker } from './worker.js'
 
@@ -10,20 +11,20 @@ export interface SteadyPlan {
 }
 
 /**
- * Paired rounds over servers and loads that stay up from round to round,
- * for what is over too soon to start a process for. `warmUp` has V8 compile what the measure runs.
+ * Paired rounds over servers and loads that stay up from round to round, for what is over too soon to start a process
+ * for. `warmUp` has V8 compile what `measure` runs.
  */
-export async function steadyRounds(
+export async function steadyRounds<M extends string>(
   { generations, rounds }: SteadyPlan,
   sides: Record<string, Side>,
   warmUp: (server: Worker, load: Worker) => Promise<unknown>,
-  measure: (server: Worker, load: Worker) => Promise<number>,
-): Promise<Samples> {
-  const samples: Samples = Object.fromEntries(Object.keys(sides).map((name) => [name, []]))
+  measure: (server: Worker, load: Worker) => Promise<Record<M, number>>,
+): Promise<Record<M, Samples>> {
+  const all: Record<string, Samples> = {}
   for (let generation = 0; generation < generations; generation++) {
     const workers: Worker[] = []
     try {
-      const variants: Record<string, () => Promise<number>> = {}
+      const variants: Record<string, () => Promise<Record<M, number>>> = {}
       for (const [name, { stack, options, load, loadOptions }] of Object.entries(sides)) {
         const server = await Worker.start(`stacks/${stack}`, options)
         workers.push(server)
@@ -33,11 +34,16 @@ export async function steadyRounds(
         await warmUp(server, loading)
         variants[name] = () => measure(server, loading)
       }
-      for (const [name, values] of Object.entries(await pairedRounds(rounds, variants)))
-        samples[name]?.push(...values)
+      for (const [what, samples] of Object.entries<Samples>(await pairedMeasures(rounds, variants))) {
+        all[what] ??= {}
+        for (const [name, values] of Object.entries(samples)) {
+          all[what][name] ??= []
+          all[what][name].push(...values)
+        }
+      }
     } finally {
       for (const worker of workers) await worker.stop()
     }
   }
-  return samples
+  return all as Record<M, Samples>
 }

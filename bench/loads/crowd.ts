@@ -49,7 +49,8 @@ export class Crowd {
     return this.peers.filter(({ gotClose }) => gotClose).length
   }
 
-  leave(): void {
-    for (const peer of this.peers.splice(0)) peer.destroy()
+  /** All of them go, with a FIN or with an RST. */
+  leave(how: 'end' | 'reset' = 'end'): void {
+    for (const peer of this.peers.splice(0)) how === 'end' ? peer.destroy() : peer.reset()
   }
 }

@@ -1,18 +1,20 @@
 /** The opcodes of RFC 6455 that a load meets. */
-export const opcode = { text: 1, close: 8, ping: 9, pong: 10 } as const
+export const opcode = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const
 
 const mask = [0x12, 0x34, 0x56, 0x78] as const
-const headerBytes = 6
 
 /** A client's frame, masked. */
 export function maskedFrame(code: number, payload: Buffer): Buffer {
-  if (payload.length > 125) throw new RangeError('a payload of 125 bytes at most')
-  const frame = Buffer.allocUnsafe(headerBytes + payload.length)
+  const { length } = payload
+  if (length > 0xffff) throw new RangeError('a payload of 65,535 bytes at most')
+  const start = length < 126 ? 2 : 4
+  const frame = Buffer.allocUnsafe(start + mask.length + length)
   frame[0] = 0x80 | code
-  frame[1] = 0x80 | payload.length
-  for (let i = 0; i < mask.length; i++) frame[2 + i] = mask[i] as number
-  for (let i = 0; i < payload.length; i++)
-    frame[headerBytes + i] = (payload[i] as number) ^ (mask[i & 3] as number)
+  frame[1] = 0x80 | (length < 126 ? length : 126)
+  if (length >= 126) frame.writeUInt16BE(length, 2)
+  frame.set(mask, start)
+  for (let i = 0; i < length; i++)
+    frame[start + mask.length + i] = (payload[i] as number) ^ (mask[i & 3] as number)
   return frame
 }
 

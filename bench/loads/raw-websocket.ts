@@ -22,6 +22,8 @@ export class RawWebSocket {
   /** By `performance.now()`. */
   lastSentAt = 0
   closedAt: number | undefined
+  /** Messages it has got. */
+  messages = 0
   /** The server said goodbye with a close frame. */
   gotClose = false
 
@@ -37,6 +39,11 @@ export class RawWebSocket {
 
   get open(): boolean {
     return this.closedAt === undefined
+  }
+
+  /** Nothing that it sent waits for the network. */
+  get isFree(): boolean {
+    return this.#socket.writableLength === 0
   }
 
   async connect(): Promise<void> {
@@ -61,8 +68,13 @@ export class RawWebSocket {
     this.#frames.read(rest)
   }
 
-  say(): void {
-    if (this.open && !this.silent) this.#send(message)
+  say(frame = message): void {
+    if (this.open && !this.silent) this.#send(frame)
+  }
+
+  /** Ends the connection with an RST. */
+  reset(): void {
+    this.#socket.resetAndDestroy()
   }
 
   destroy(): void {
@@ -91,6 +103,7 @@ export class RawWebSocket {
 
   #onFrame(code: number, payload: Buffer): void {
     if (this.silent) return
+    if (code === opcode.text || code === opcode.binary) this.messages++
     if (code === opcode.ping) this.#answer(maskedFrame(opcode.pong, payload))
     else if (code === opcode.close) {
       this.gotClose = true
