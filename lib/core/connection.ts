@@ -51,6 +51,9 @@ export class PeerConnection implements Connection, WheelEntry {
   wheelDue = 0
   wheelIndex = -1
 
+  /** TCP keepalive was turned on. */
+  keepsAlive = false
+
   readonly opened: number
   seen: number
   active: number

@@ -142,7 +142,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     for (const connection of this.registry) {
       this.wheel.cancel(connection)
       release(connection)
-      this.#setTcpKeepAlive(connection.socket, false)
+      if (connection.keepsAlive) connection.socket.setKeepAlive(false)
       this.registry.remove(connection)
     }
   }
@@ -150,18 +150,18 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   #register(socket: Socket): PeerConnection {
     const connection = new PeerConnection(++lastId, this, this.#parts.firstTransport, socket)
     this.registry.add(connection)
-    this.#setTcpKeepAlive(socket, true)
     connection.reschedule()
     this.#parts.opened(connection)
     return connection
   }
 
-  #setTcpKeepAlive(socket: Socket, on: boolean): void {
-    const { tcpKeepAliveMs } = this.#parts
+  /** With the first sample, within a second: the four system calls would be a twentieth of a handshake (`npm run bench -- connect`). */
+  #turnTcpKeepAliveOn(connection: PeerConnection, delayMs: number): void {
+    const { socket } = connection
     const isTheApps = (socket as { server?: { keepAlive?: boolean } }).server?.keepAlive === true
-    if (tcpKeepAliveMs === false || isTheApps || socket.destroyed) return
-    if (on) socket.setKeepAlive(true, tcpKeepAliveMs)
-    else socket.setKeepAlive(false)
+    if (isTheApps || socket.destroyed) return
+    connection.keepsAlive = true
+    socket.setKeepAlive(true, delayMs)
   }
 
   #turn(): void {
@@ -199,6 +199,9 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly #sample = (connection: PeerConnection): void => {
     try {
       connection.sample()
+      const { tcpKeepAliveMs } = this.#parts
+      if (!connection.keepsAlive && tcpKeepAliveMs !== false)
+        this.#turnTcpKeepAliveOn(connection, tcpKeepAliveMs)
     } catch (error) {
       this.failed(error)
     }

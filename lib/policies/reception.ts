@@ -5,7 +5,7 @@ import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
-import type { Refusal } from '../core/refusal.js'
+import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import type { Drain } from './drain.js'
 import { ConnectionLimits } from './limits.js'
@@ -85,8 +85,10 @@ export class Reception {
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
     if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection))
       return false
-    connection.noteEnd().errorMessage ??= refusal.detail
-    connection.retire(refusal.reason)
+    if (!keepsConnection(refusal, req)) {
+      connection.noteEnd().errorMessage ??= refusal.detail
+      connection.retire(refusal.reason)
+    }
     this.#desk.answerRefusal(res, refusal)
     return true
   }
