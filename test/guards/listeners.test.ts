@@ -21,7 +21,9 @@ function countsOf(emitter: EventEmitter): Map<string, number> {
 /** How many more listeners there are than without a pulse, by event. */
 function added(watched: EventEmitter, bare: EventEmitter): Record<string, number> {
   const before = countsOf(bare)
-  const more = [...countsOf(watched)].map(([event, count]) => [event, count - (before.get(event) ?? 0)] as const)
+  const more = [...countsOf(watched)].map(
+    ([event, count]) => [event, count - (before.get(event) ?? 0)] as const,
+  )
   return Object.fromEntries(more.filter(([, count]) => count !== 0).sort())
 }
 
@@ -61,7 +63,11 @@ test('a connection has few listeners of ours, and shares them all with the other
   const before = kinds.map((kind) => watched[kind].map(listenersOf))
   for (const kind of kinds) {
     for (const i of [0, 1])
-      assert.deepEqual(added(watched[kind][i] as EventEmitter, bare[kind][i] as EventEmitter), few[kind], kind)
+      assert.deepEqual(
+        added(watched[kind][i] as EventEmitter, bare[kind][i] as EventEmitter),
+        few[kind],
+        kind,
+      )
   }
   assert.deepEqual(watched.exchanges, bare.exchanges, 'a request and its response have none')
 

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import type { ServerResponse } from 'node:http'
+import { test } from 'node:test'
+import type { PeerConnection } from '../../lib/core/connection.js'
+import { peerpulse } from '../../lib/index.js'
+import { request } from '../support/frames.js'
+import { connectRaw } from '../support/raw-peer.js'
+import { startServer } from '../support/servers.js'
+import { until } from '../support/wait.js'
+import { tellTime } from './told-time.js'
+
+test('a pipelined request costs the same, however many wait before it', async (t) => {
+  tellTime(t)
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  let steps = 0
+  /** Every read and write of the queue's elements and of its length is a step. */
+  const counted = new Proxy([] as ServerResponse[], {
+    get(queue, key) {
+      steps++
+      return Reflect.get(queue, key)
+    },
+    set(queue, key, value) {
+      steps++
+      return Reflect.set(queue, key, value)
+    },
+  })
+  const stepsUntil: number[] = []
+  const { server, port } = await startServer(t, (req) => {
+    const { exchange } = pulse.connectionOf(req) as PeerConnection
+    if (exchange !== undefined && stepsUntil.length === 0) exchange.queuedResponses = counted
+    stepsUntil.push(steps)
+  })
+  pulse.attach(server)
+  const peer = await connectRaw(t, port)
+  const count = 2_000
+  peer.write(request().repeat(count))
+  await until(() => stepsUntil.length === count, 'the requests')
+  assert.equal(counted.length, count - 1, 'all but the first wait')
+  const stepsOf = (i: number) => (stepsUntil[i] ?? 0) - (stepsUntil[i - 1] ?? 0)
+  t.diagnostic(`${stepsOf(2)} steps`)
+  assert.ok(stepsOf(2) > 0, 'the queue is what is counted')
+  assert.ok(stepsOf(2) <= 20, `${stepsOf(2)} steps`)
+  for (let i = 3; i < count; i++) assert.equal(stepsOf(i), stepsOf(2), `request ${i}`)
+})
