@@ -39,7 +39,7 @@ test('busy peers are never pinged, idle ones once an interval', async (t) => {
     const { pings, pongs } = pulse.snapshot().totals
     // In each interval, and as late as that allows.
     if (time.now % (intervalMs - tickMs) === 0) await everybodySays(busy)
-    if (pings > pongs) await until(() => pulse.snapshot().totals.pongs === pings, 'the pongs')
+    if (pings > pongs) await until(() => pulse.snapshot().totals.pongs >= pings, 'the pongs')
   }
   // Their echoes come behind every ping that was written.
   await everybodySays([...busy, ...idle])

@@ -42,7 +42,7 @@ async function startBusyPulse(t: TestContext) {
     heartbeat: { intervalMs: 300, timeoutMs: 5_000 },
     idle: { websocketMs: 60_000, sseMs: 60_000 },
     lifetime: { maxAgeMs: 60_000 },
-    drain: { signals: [], readinessDelayMs: 0, spreadMs: 0 },
+    drain: { signals: [], readinessDelayMs: 0, spreadMs: 0, closeTimeoutMs: 100 },
   })
   t.after(() => pulse.detach())
   pulse.addCheck('always', () => true)
