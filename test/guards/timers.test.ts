@@ -12,8 +12,8 @@ const library = new URL('.', import.meta.resolve('peerpulse')).href
 /** Every event of a server goes through it, so it is on the stack of the timers that Node makes there for itself. */
 const seam = `${library}transports/emit-seam.js`
 
-/** Lines of a stack that do not say who made a timer: this hook, Node's own, and the seam. */
-const notTheirs = [import.meta.url, 'node:', '<anonymous>', seam]
+/** Lines of a stack that do not say who made a timer: this hook, Node's and V8's own, and the seam. */
+const notTheirs = [import.meta.url, 'node:', '(<anonymous>)', seam]
 
 /** The timers made from now on where the nearest line of JavaScript outside Node is one of peerpulse's. */
 function timersOfPeerpulse(t: TestContext): NodeJS.Timeout[] {
