@@ -9,12 +9,11 @@ const intervalTicks = 250
 const farTicks = 1_200
 const ticks = 1_500
 
-/** Counts how often the wheel touches an entry: every link it follows or sets is a step. */
+/** Counts how often the wheel touches an entry: every field it reads or sets is a step. */
 class CountedEntry implements WheelEntry {
   static steps = 0
   #due = 0
-  #next: WheelEntry | undefined
-  #previous: WheelEntry | undefined
+  #index = -1
   readonly #serve: (entry: CountedEntry) => void
 
   constructor(serve: (entry: CountedEntry) => void) {
@@ -28,21 +27,13 @@ class CountedEntry implements WheelEntry {
     CountedEntry.steps++
     this.#due = due
   }
-  get wheelNext(): WheelEntry | undefined {
+  get wheelIndex(): number {
     CountedEntry.steps++
-    return this.#next
+    return this.#index
   }
-  set wheelNext(next: WheelEntry | undefined) {
+  set wheelIndex(index: number) {
     CountedEntry.steps++
-    this.#next = next
-  }
-  get wheelPrevious(): WheelEntry | undefined {
-    CountedEntry.steps++
-    return this.#previous
-  }
-  set wheelPrevious(previous: WheelEntry | undefined) {
-    CountedEntry.steps++
-    this.#previous = previous
+    this.#index = index
   }
   due(): void {
     this.#serve(this)
@@ -93,6 +84,6 @@ test('to move or to take out one of a million takes as many steps as the only on
   }
   const alone = stepsAmong(1)
   const among = stepsAmong(100_000)
-  // Its neighbours are touched too, where it has any.
+  // The last in its slot takes its place.
   assert.ok(among <= alone + 4, `${alone} and ${among} steps`)
 })
