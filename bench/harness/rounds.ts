@@ -50,3 +50,8 @@ export function ratiosOf(samples: Samples, of: string, to: string): number[] {
 export function differencesOf(samples: Samples, of: string, less: string): number[] {
   return (samples[of] ?? []).map((value, round) => value - (samples[less]?.[round] ?? Number.NaN))
 }
+
+/** The mean of two variants, round by round. */
+export function meansOf(samples: Samples, one: string, other: string): number[] {
+  return (samples[one] ?? []).map((value, round) => (value + (samples[other]?.[round] ?? Number.NaN)) / 2)
+}
