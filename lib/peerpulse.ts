@@ -239,14 +239,14 @@ class Pulse implements Peerpulse {
       door: () => this.#reception,
       policies: () => this.#policies,
       opened: (connection) => {
-        if (this.#drain.active) this.#drain.retire(connection)
+        this.#drain.opened(connection)
         this.#closes.noteOpen(connection)
         this.#emit('connection:open', connection)
       },
       look: (connection, now) => this.#budget?.look(connection, now),
       evidence: (connection) =>
         gatherEvidence(connection, this.#pressure?.level ?? 'normal', closeFrameOf(connection)),
-      leaving: (connection) => this.#drain.count(connection),
+      leaving: (connection) => this.#drain.leaving(connection),
       closed: (connection) => {
         this.#closes.note(connection)
         this.#emit('connection:close', connection)

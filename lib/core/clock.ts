@@ -92,9 +92,20 @@ export class Clock {
     return this.#source.now()
   }
 
-  /** Runs after the poll phase of this turn of the event loop, which hears what has arrived meanwhile. */
-  afterPoll(run: () => void): void {
-    this.#source.afterPoll(run)
+  /**
+   * For work that would stop the loop if it were done in one go: `slice` does a bounded part of it, and says whether
+   * there is more, which comes after the poll phase. What is returned starts it, and does nothing while it goes on.
+   */
+  inSlices(slice: () => boolean): () => void {
+    let isWaiting = false
+    const run = (): void => {
+      isWaiting = false
+      isWaiting = slice()
+      if (isWaiting) this.#source.afterPoll(run)
+    }
+    return () => {
+      if (!isWaiting) run()
+    }
   }
 
   #onTimer(): void {

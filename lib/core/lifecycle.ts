@@ -66,8 +66,8 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
-  /** More is due than was served; the rest comes after the poll phase. */
-  #isServing = false
+  /** A thousand pings in one go would stop the loop. */
+  readonly #serveDue = this.clock.inSlices(() => this.wheel.turn(this.clock.now))
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
@@ -172,18 +172,6 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
       this.#parts.turned(this.clock.now)
     } catch (error) {
       this.failed(error)
-    }
-  }
-
-  /** What is due, in slices with a poll phase between them: a thousand pings in one go would stop the loop. */
-  #serveDue(): void {
-    if (this.#isServing) return
-    this.#isServing = this.wheel.turn(this.clock.now)
-    if (this.#isServing) {
-      this.clock.afterPoll(() => {
-        this.#isServing = false
-        this.#serveDue()
-      })
     }
   }
 

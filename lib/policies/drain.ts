@@ -26,10 +26,14 @@ export interface DrainTargets {
 const terminatingMs = 400
 /** How long a new connection has for its first request before it counts as without one. */
 const firstRequestMs = 500
+/** Connections ended in one turn of the event loop. An end, and the peer's answer to it, takes about 0.1 ms. */
+export const maxEndsPerTurn = 64
+/** Connections looked at in one turn, which takes next to nothing. */
+const maxLooksPerTurn = 2_000
 
 /**
- * One drain over every protocol, moved on by the clock's ticks. Its deadlines are in real time, since the orchestrator
- * that set them does not know of our stalls.
+ * One drain over every protocol, moved on by the clock's ticks, and in slices with a poll phase between them. Its
+ * deadlines are in real time, since the orchestrator that set them does not know of our stalls.
  */
 export class Drain {
   report: Promise<DrainReport> | undefined
@@ -38,16 +42,22 @@ export class Drain {
   readonly #clock: Clock
   readonly #registry: Registry
   readonly #targets: DrainTargets
+  readonly #goOn: () => void
   #why = ''
   #startedAt = 0
   #phaseAt = 0
   #phases: Partial<Record<DrainPhase, number>> = {}
   #counts: DrainReport['connections'] = {}
-  /** Long-lived connections that are still to be told, in random order. */
+  /** Connections that are still to be looked at, in the phase that it is. */
+  #round: PeerConnection[] = []
+  /** Long-lived connections that are still to be told. */
   #toTell: PeerConnection[] = []
   #tellCount = 0
-  /** Connections with a higher id came after the closing began. */
-  #lastOldId = 0
+  #everyoneTold = false
+  /** Connections that were there when the closing began. */
+  #oldOnes = 0
+  /** The first connection that came after the closing began. */
+  #firstNewId = Number.POSITIVE_INFINITY
   #delayMs = 0
   #deadlineMs = 0
   #deadlineExceeded = false
@@ -59,6 +69,7 @@ export class Drain {
     this.#clock = clock
     this.#registry = registry
     this.#targets = targets
+    this.#goOn = clock.inSlices(() => this.#slice())
   }
 
   /** Whether readiness fails. */
@@ -95,32 +106,28 @@ export class Drain {
     this.#clock.start()
     this.#clock.hold(true)
     this.#enter('delay')
-    for (const connection of this.#registry) this.retire(connection)
     this.tick()
     return this.report
   }
 
-  /** HTTP connections end with their next response: the peer's next request goes to another server, and none is cut off. */
-  retire(connection: PeerConnection): void {
-    if (connection.protocol === 'http1') connection.retire('drain')
-  }
-
   tick(): void {
-    if (this.phase === undefined || this.phase === 'done') return
-    const elapsed = this.#clock.realNow() - this.#startedAt
-    if (this.phase === 'delay' && elapsed >= this.#delayMs) this.#beginClosing()
-    if (this.phase === 'closing') this.#closeSome()
-    const isOver = this.#registry.size === 0 && this.#targets.isCleanedUp()
-    if (this.phase === 'closing' && isOver) this.#finish()
-    else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#terminateAll()
-    else if (this.phase === 'terminating' && (isOver || elapsed >= this.#deadlineMs + terminatingMs))
-      this.#finish()
+    // Whoever came late, or has had its last response.
+    if (this.phase === 'closing' && this.#everyoneTold && this.#round.length === 0)
+      this.#round = this.#registry.all()
+    this.#goOn()
   }
 
-  /** A connection closed while we drain. */
-  count(connection: PeerConnection): void {
+  /** A connection opened, perhaps while we drain. */
+  opened(connection: PeerConnection): void {
+    if (this.active) retire(connection)
+    if (this.phase === 'closing') this.#firstNewId = Math.min(this.#firstNewId, connection.id)
+  }
+
+  /** A connection closed, perhaps while we drain. */
+  leaving(connection: PeerConnection): void {
     if (this.phase === undefined || this.phase === 'done') return
-    const { protocol } = connection
+    const { id, protocol } = connection
+    if (id < this.#firstNewId) this.#oldOnes--
     this.#counts[protocol] ??= { closed: 0, terminated: 0 }
     this.#counts[protocol][connection.endNotes?.terminated ? 'terminated' : 'closed']++
   }
@@ -149,35 +156,70 @@ export class Drain {
     if (this.phase !== undefined) this.#phases[this.phase] = Math.round(now - this.#phaseAt)
     this.phase = phase
     this.#phaseAt = now
+    this.#round = phase === 'done' ? [] : this.#registry.all()
     this.#targets.onPhase({ phase, why: this.#why, connections: this.#registry.size })
   }
 
-  #beginClosing(): void {
-    this.#enter('closing')
-    const connections = this.#registry.all()
-    this.#lastOldId = connections.reduce((last, { id }) => Math.max(last, id), 0)
-    this.#toTell = shuffle(connections.filter(isLongLived))
-    this.#tellCount = this.#toTell.length
+  /** A bounded part of what is to be done now; `true`: there is more. */
+  #slice(): boolean {
+    this.#moveOn()
+    let ends = maxEndsPerTurn
+    for (let looks = maxLooksPerTurn; looks > 0 && ends > 0; looks--) {
+      const connection = this.#round.pop()
+      if (connection === undefined) break
+      if (this.#look(connection)) ends--
+    }
+    if (this.#round.length > 0) return true
+    if (this.phase !== 'closing' || this.#everyoneTold) return false
+    for (const keep = this.#tellLater(); ends > 0 && this.#toTell.length > keep; ends--)
+      this.#look(takeAny(this.#toTell), true)
+    if (this.#toTell.length > 0) return ends === 0
+    this.#everyoneTold = true
+    this.#round = this.#registry.all()
+    return true
   }
 
   /**
-   * Tells as many as the time that has passed allows, then whoever came late and HTTP connections without a request.
-   * The server listens until those that were there are gone: a balancer that has not noticed gets its requests served
-   * and its upgrades refused, not a connection refused.
+   * Enters the phase that it is time for. The server listens until those that were there are gone: a balancer that has
+   * not noticed gets its requests served and its upgrades refused, not a connection refused.
    */
-  #closeSome(): void {
-    const { spreadMs } = this.#config
-    const share = spreadMs === 0 ? 1 : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / spreadMs)
-    const keep = Math.floor(this.#tellCount * (1 - share))
-    while (this.#toTell.length > keep) this.#toTell.pop()?.close('drain')
-    const everyoneTold = this.#toTell.length === 0
-    let oldOnes = 0
-    for (const connection of this.#registry) {
-      if (connection.id <= this.#lastOldId) oldOnes++
-      if (connection.transport.isBusy(connection) || (everyoneTold && !this.#mayStillAsk(connection)))
-        connection.close('drain')
+  #moveOn(): void {
+    if (this.phase === undefined || this.phase === 'done') return
+    const elapsed = this.#clock.realNow() - this.#startedAt
+    if (this.phase === 'delay' && elapsed >= this.#delayMs) {
+      this.#enter('closing')
+      this.#oldOnes = this.#registry.size
     }
-    if (oldOnes === 0) this.#targets.stopListening()
+    if (this.phase === 'closing' && this.#oldOnes === 0) this.#targets.stopListening()
+    const isOver = this.#registry.size === 0 && this.#targets.isCleanedUp()
+    const isLate = this.#round.length === 0 && elapsed >= this.#deadlineMs + terminatingMs
+    if (this.phase === 'closing' && isOver) this.#finish()
+    else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#beginTerminating()
+    else if (this.phase === 'terminating' && (isOver || isLate)) this.#finish()
+  }
+
+  /** Does what the phase asks for; `true`: it took an end. */
+  #look(connection: PeerConnection, isItsTurn = false): boolean {
+    try {
+      if (connection.index === -1) return false
+      if (this.phase === 'terminating') connection.terminate('drain')
+      else if (connection.state === 'closing') return false
+      else if (this.phase === 'closing' && (isItsTurn || this.#mustGo(connection))) connection.close('drain')
+      else {
+        retire(connection)
+        if (this.phase === 'closing' && !this.#everyoneTold && isLongLived(connection))
+          this.#tellCount = this.#toTell.push(connection)
+        return false
+      }
+    } catch (error) {
+      connection.host.failed(error)
+    }
+    return true
+  }
+
+  /** A request in flight is told at once that it is the last; whoever came late or is idle, when everyone has been told. */
+  #mustGo(connection: PeerConnection): boolean {
+    return connection.transport.isBusy(connection) || (this.#everyoneTold && !this.#mayStillAsk(connection))
   }
 
   /** Its upgrade is being decided, or its first request may be on the way. */
@@ -185,11 +227,17 @@ export class Drain {
     return phase === 'upgrade' || (phase === 'awaiting-request' && this.#clock.now - opened < firstRequestMs)
   }
 
-  #terminateAll(): void {
+  /** How many need not have been told by now. */
+  #tellLater(): number {
+    const { spreadMs } = this.#config
+    const share = spreadMs === 0 ? 1 : Math.min(1, (this.#clock.realNow() - this.#phaseAt) / spreadMs)
+    return Math.floor(this.#tellCount * (1 - share))
+  }
+
+  #beginTerminating(): void {
     this.#deadlineExceeded = true
     this.#targets.stopListening()
     this.#enter('terminating')
-    for (const connection of this.#registry) connection.terminate('drain')
   }
 
   #finish(): void {
@@ -213,10 +261,16 @@ function isLongLived(connection: PeerConnection): boolean {
   return protocol !== 'http1' && phase !== 'upgrade'
 }
 
-function shuffle<T>(list: T[]): T[] {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1))
-    ;[list[i], list[j]] = [list[j] as T, list[i] as T]
-  }
-  return list
+/** In random order: those that came together shall not go together. */
+function takeAny<T>(list: T[]): T {
+  const i = Math.floor(Math.random() * list.length)
+  const taken = list[i] as T
+  list[i] = list.at(-1) as T
+  list.pop()
+  return taken
+}
+
+/** HTTP connections end with their next response: the peer's next request goes to another server, and none is cut off. */
+function retire(connection: PeerConnection): void {
+  if (connection.protocol === 'http1') connection.retire('drain')
 }
