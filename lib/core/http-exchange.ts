@@ -26,6 +26,9 @@ export class HttpExchange {
   /** It was one too many at accept; its first request is answered with this. */
   refusal: Refusal | undefined
 
+  /** The newest request was refused, and its connection kept: whoever ends it now, that is why. */
+  keptRefusal: Refusal | undefined
+
   /** The upgrade that waits for its answer: since when, and how much had been written before. */
   upgrade: { readonly since: number; readonly writtenBefore: number } | undefined
 
@@ -38,6 +41,7 @@ export class HttpExchange {
   take(response: ServerResponse): void {
     this.requestSeen = true
     this.timedOut = false
+    this.keptRefusal = undefined
     // As the parser found it; nobody has seen the response yet. Asking `req.headers` would have Node make the object.
     this.closeIsWished = !response.shouldKeepAlive
     if (response.socket === null) {

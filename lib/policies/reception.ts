@@ -85,7 +85,9 @@ export class Reception {
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
     if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection))
       return false
-    if (!keepsConnection(refusal, req)) {
+    if (connection.exchange !== undefined && keepsConnection(refusal, req)) {
+      connection.exchange.keptRefusal = refusal
+    } else {
       connection.noteEnd().errorMessage ??= refusal.detail
       connection.retire(refusal.reason)
     }

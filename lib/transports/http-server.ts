@@ -66,7 +66,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     )
     if (isHandled || exchange === undefined) return
     if (connection.transport.isBusy(connection)) exchange.timedOut = true
-    else connection.settle('idle-timeout')
+    else if (exchange.keptRefusal === undefined) connection.settle('idle-timeout')
   }
 
   return takeOverEmit(

@@ -79,6 +79,10 @@ export const http1: PeerTransport = {
     if (hadError && errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
     if (hadError) return reasonOfSocketError(errorCode)
     if (peerEnded === 'busy') return 'peer-ended'
+    if (exchange?.keptRefusal !== undefined) {
+      connection.noteEnd().errorMessage ??= exchange.keptRefusal.detail
+      return exchange.keptRefusal.reason
+    }
     if (peerEnded === 'idle') return 'peer-closed'
     if (pendingReason !== undefined) return pendingReason
     if (exchange?.timedOut) return 'idle-timeout'
