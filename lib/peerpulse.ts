@@ -165,14 +165,7 @@ class Pulse implements Peerpulse {
   }
 
   connectionOf(carrier: object): Connection | undefined {
-    if (typeof carrier !== 'object' || carrier === null) return undefined
-    // A response lets go of its socket when it is finished; its request does not.
-    const { socket, req } = carrier as { socket?: object | null; req?: { socket?: object | null } }
-    const below = socket ?? req?.socket ?? socketBelow(carrier)
-    return (
-      carried(this.#lifecycle, carrier) ??
-      (typeof below === 'object' && below !== null ? carried(this.#lifecycle, below) : undefined)
-    )
+    return typeof carrier === 'object' && carrier !== null ? this.#connectionOf(carrier) : undefined
   }
 
   addCheck(name: string, check: Check, options: CheckOptions = {}): Disposable {
@@ -186,7 +179,7 @@ class Pulse implements Peerpulse {
     return broadcast(wss, data, options, {
       dryRun,
       highWaterBytes,
-      connectionOf: (webSocket) => carried(this.#lifecycle, webSocket),
+      connectionOf: (webSocket) => this.#connectionOf(webSocket),
     })
   }
 
@@ -263,6 +256,16 @@ class Pulse implements Peerpulse {
 
   #emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
+  }
+
+  #connectionOf(carrier: object): PeerConnection | undefined {
+    // A response lets go of its socket when it is finished; its request does not.
+    const { socket, req } = carrier as { socket?: object | null; req?: { socket?: object | null } }
+    const below = socket ?? req?.socket ?? socketBelow(carrier)
+    return (
+      carried(this.#lifecycle, carrier) ??
+      (typeof below === 'object' && below !== null ? carried(this.#lifecycle, below) : undefined)
+    )
   }
 
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {

@@ -2,7 +2,8 @@ import type { Socket } from 'node:net'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
-import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
+import { type ConnectionSink, carried } from '../core/sink.js'
+import { controlPayload, headerBytes, isOurPong, maskedHeaderBytes, pingFrame } from './control-frames.js'
 import { destroySocket, drainedBytes } from './socket.js'
 import {
   closedHere,
@@ -13,16 +14,6 @@ import {
   type WebSocketLike,
 } from './ws-internals.js'
 
-/** RFC 6455 section 5.2: 2 bytes of header for a payload up to 125 bytes, and 4 of mask from a client. */
-const headerBytes = 2
-const maskedHeaderBytes = 6
-/** Tells our pongs from those of the app's own pings. */
-const pingPayload = Buffer.from('ppls')
-/**
- * The whole frame: FIN and opcode 9, the length, the payload. `ws` writes every frame in one go, so there is always
- * room between two, and a write of our own costs half of its `ping()` (`npm run bench -- heartbeat`).
- */
-const pingFrame = Buffer.from([0x89, pingPayload.length, ...pingPayload])
 /** Microseconds that go round after 71 minutes, as an integer. */
 const micros = () => (performance.now() * 1000) | 0
 
@@ -43,6 +34,7 @@ export const websocket: PeerTransport = {
     connection.knownOutbound += pingFrame.length
     connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
+    // `ws` writes every frame in one go, so there is always room between two; its own `ping()` costs twice as much.
     socket.write(pingFrame)
     return true
   },
@@ -70,26 +62,39 @@ function appIsClosing({ webSocket }: PeerConnection): boolean {
   return webSocket !== undefined && webSocket !== null && closedHere(webSocket)
 }
 
+/** It is no traffic, nor is what was sent for it: our ping, a pong by `ws`, or the app's own ping. */
+function noteControlFrame(connection: PeerConnection, payloadLength: number, isOurs: boolean): void {
+  connection.knownInbound += maskedHeaderBytes + payloadLength
+  if (!isOurs) connection.knownOutbound += headerBytes + payloadLength
+  else if (connection.pingSentAt !== never) {
+    connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
+    connection.host.heartbeats.pongs++
+  }
+}
+
 /** The listeners that all WebSockets of a pulse share; `this` tells them apart. */
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
-  readonly #onData: (this: Socket) => void
+  readonly #onData: (this: Socket, chunk: Buffer) => void
   readonly #onFinish: (this: Socket) => void
-  readonly #onPong: (this: object, data: Buffer) => void
-  readonly #onPing: (this: object, data: Buffer) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
 
   /** `onAdopted`: told of a socket whose errors and FIN `ws` answers from now on. */
   constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void) {
     this.#sink = sink
     this.#onAdopted = onAdopted
-    this.#onData = function (this: Socket) {
+    this.#onData = function (this: Socket, chunk) {
       const connection = carried(sink, this)
       if (connection === undefined) return
       connection.markSeen()
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
+      let at = 0
+      for (let length = controlPayload(chunk, at); length !== -1; length = controlPayload(chunk, at)) {
+        noteControlFrame(connection, length, isOurPong(chunk, at, length))
+        at += maskedHeaderBytes + length
+      }
     }
     // The app ended the socket below the WebSocket: our FIN goes before the peer's, and no close frame has come.
     this.#onFinish = function (this: Socket) {
@@ -97,24 +102,10 @@ export class WebSocketListeners {
       if (connection === undefined || this.readableEnded) return
       if (closeFrameFrom(webSocketOf(connection)) === undefined) connection.noteEnd().serverWentFirst = true
     }
-    this.#onPong = function (this: object, data: Buffer) {
-      const connection = carried(sink, this)
-      if (connection === undefined) return
-      connection.knownInbound += maskedHeaderBytes + data.length
-      if (connection.pingSentAt !== never && pingPayload.equals(data)) {
-        connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
-        connection.host.heartbeats.pongs++
-      } else connection.knownOutbound += headerBytes + data.length
-    }
-    this.#onPing = function (this: object, data: Buffer) {
-      const connection = carried(sink, this)
-      if (connection === undefined) return
-      connection.knownInbound += maskedHeaderBytes + data.length
-      connection.knownOutbound += headerBytes + data.length
-    }
     // This listener is also what keeps a malformed frame from ending the process.
     this.#onError = function (this: object, error: NodeJS.ErrnoException) {
-      const connection = carried(sink, this)
+      const socket = socketBelow(this)
+      const connection = socket && carried(sink, socket)
       if (connection === undefined) return
       const notes = connection.noteEnd()
       notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
@@ -135,11 +126,8 @@ export class WebSocketListeners {
     connection.webSocket = webSocket
     connection.become(websocket)
     this.#onAdopted(socket)
-    carry(this.#sink, webSocket as object, connection)
     socket.prependListener('data', this.#onData)
     socket.on('finish', this.#onFinish)
-    webSocket.on('pong', this.#onPong as never)
-    webSocket.on('ping', this.#onPing as never)
     webSocket.on('error', this.#onError as never)
     return connection
   }
@@ -155,9 +143,6 @@ export class WebSocketListeners {
     if (webSocket === undefined) return
     connection.socket.removeListener('data', this.#onData)
     connection.socket.removeListener('finish', this.#onFinish)
-    webSocket.removeListener('pong', this.#onPong as never)
-    webSocket.removeListener('ping', this.#onPing as never)
     webSocket.removeListener('error', this.#onError as never)
-    uncarry(this.#sink, webSocket)
   }
 }
