@@ -16,6 +16,8 @@ const slotMask = slotCount - 1
  * the poll phase then finds, keep a turn of the event loop near 1 ms (`npm run bench -- heartbeat`).
  */
 export const maxPerTurn = 64
+/** A wheel this far behind serves more in a turn: a busy loop turns too seldom for slices of 64 to keep up. */
+const lateTicks = 10
 
 /**
  * A hashed timing wheel: putting in, moving and taking out are O(1), a turn costs what is due in it. An entry that is
@@ -62,7 +64,7 @@ export class Wheel {
   /** Calls what is due at a credited time, up to a bound; `true`: there is more. */
   turn(now: number): boolean {
     const target = Math.floor(now / tickMs)
-    let left = maxPerTurn
+    let left = maxPerTurn * Math.ceil((target - this.#position) / lateTicks)
     while (this.#position < target) {
       this.#serving = this.#position + 1
       const slot = this.#slotOf(this.#serving)

@@ -73,3 +73,21 @@ test('a turn is bounded: what is left comes in the next', () => {
   assert.equal(called(), 10_000)
   assert.ok(entries.every(({ calls }) => calls === 1))
 })
+
+test('a loop that turns too seldom for its slices delays entries by a bounded time', () => {
+  const wheel = new Wheel(assert.ifError)
+  let now = 0
+  let latest = 0
+  // Each comes once a second; one turn a tick would serve a fifteenth of them.
+  for (let i = 0; i < 10_000; i++) {
+    let at = 1_000 + (i % 10) * 100
+    const entry = new Entry(() => {
+      latest = Math.max(latest, now - at)
+      at = now + 1_000
+      wheel.schedule(entry, at)
+    })
+    wheel.schedule(entry, at)
+  }
+  for (now = 100; now <= 60_000; now += 100) wheel.turn(now)
+  assert.ok(latest <= 5_000, `${latest} ms late`)
+})
