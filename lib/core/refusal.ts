@@ -14,6 +14,10 @@ export interface Refusal {
  * connection costs more than one that is served (`npm run bench -- shed`), let alone by TLS. But a body that nobody
  * wants would have to be read to its end.
  */
-export function keepsConnection({ reason }: Refusal, { method }: IncomingMessage): boolean {
-  return reason === 'shed' && (method === 'GET' || method === 'HEAD')
+export function keepsConnection({ reason }: Refusal, req: IncomingMessage): boolean {
+  return reason === 'shed' && (req.method === 'GET' || req.method === 'HEAD') && !hasBody(req)
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 }

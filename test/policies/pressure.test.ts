@@ -112,6 +112,9 @@ test('under critical pressure upgrades and requests get 503 with the reason; pro
   assert.match(answer, /\r\nRetry-After: \d+\r\n/)
   assert.match(answer, /\r\nPeerpulse-Reason: shed; level critical, rss at \d+ %\r\n/)
   assert.equal((await closing()).closeReason, 'shed')
+  const unusual = await openSocket(t, port)
+  unusual.write('GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbo')
+  assert.match(await readAll(unusual), /^HTTP\/1\.1 503 .*\r\nConnection: close\r\n/s)
   assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200)
   assert.equal((await fetch(`http://127.0.0.1:${port}/livez`)).status, 200)
 
@@ -120,7 +123,7 @@ test('under critical pressure upgrades and requests get 503 with the reason; pro
   const [, response] = (await once(upgrade, 'unexpected-response')) as [unknown, { statusCode: number }]
   assert.equal(response.statusCode, 503)
   upgrade.terminate()
-  assert.equal(pulse.snapshot().totals.shed.shed, 3)
+  assert.equal(pulse.snapshot().totals.shed.shed, 4)
 })
 
 test('priority is served under critical pressure', async (t) => {
