@@ -10,6 +10,7 @@ import type { Policy } from './policy.js'
 import type { Refusal } from './refusal.js'
 import { Registry } from './registry.js'
 import type { ConnectionSink } from './sink.js'
+import { hasKeepAlive } from './tcp-keepalive.js'
 import { Tracking } from './tracking.js'
 import type { Warnings } from './warnings.js'
 import { Wheel } from './wheel.js'
@@ -157,9 +158,9 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   /** With the first sample, within a second: the four system calls would be a twentieth of a handshake (`npm run bench -- connect`). */
   #turnTcpKeepAliveOn(connection: PeerConnection, delayMs: number): void {
-    const { socket } = connection
-    const isTheApps = (socket as { server?: { keepAlive?: boolean } }).server?.keepAlive === true
-    if (isTheApps || socket.destroyed) return
+    const { socket, exchange } = connection
+    // Before the TLS handshake is done it would be the TCP socket's, and stay when the TLS socket's is turned off.
+    if (exchange?.handshaking === true || socket.destroyed || hasKeepAlive(socket)) return
     connection.keepsAlive = true
     socket.setKeepAlive(true, delayMs)
   }
