@@ -1,8 +1,14 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Refusal } from './refusal.js'
 
 function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
   return closed || writableFinished || destroyed
+}
+
+/** Whether the wish is the peer's: another pulse or a plugin may have made the response the last before we saw it. */
+function asksToClose({ headers, httpVersion }: IncomingMessage): boolean {
+  const wish = headers.connection?.toLowerCase()
+  return wish === undefined ? httpVersion === '1.0' : wish.includes('close')
 }
 
 /** What an HTTP connection is about; dropped once its socket is known to speak something else. */
@@ -37,14 +43,19 @@ export class HttpExchange {
     return this.queuedResponses?.at(-1) ?? this.response
   }
 
+  /** Whether it has taken a response. Of those in the queue only the newest is compared: a peer may pipeline thousands. */
+  holds(response: ServerResponse): boolean {
+    return response === this.response || response === this.newest
+  }
+
   /** Takes the response of a request that came. That of a pipelined one gets the socket once those before it are done. */
   take(response: ServerResponse): void {
     this.requestSeen = true
     this.timedOut = false
     this.keptRefusal = undefined
-    // As the parser found it; nobody has seen the response yet. Asking `req.headers` would have Node make the object.
-    this.closeIsWished = !response.shouldKeepAlive
-    if (response.socket === null) {
+    // The parser's word first: asking `req.headers` has Node make the object, and most requests keep their connection.
+    this.closeIsWished = !response.shouldKeepAlive && asksToClose(response.req)
+    if (response.socket === null && this.response !== undefined) {
       this.queuedResponses ??= []
       this.queuedResponses.push(response)
       return

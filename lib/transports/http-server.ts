@@ -31,9 +31,9 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   function request(req: IncomingMessage, res: ServerResponse): boolean {
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
-    // `checkContinue` hands the same request on as `request`. Only the newest is compared: a peer may pipeline thousands.
+    // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
-    if (exchange === undefined || exchange.newest === res) return false
+    if (exchange === undefined || exchange.holds(res)) return false
     exchange.take(res)
     connection.markSeen()
     if (connection.endNotes?.pendingReason !== undefined) connection.transport.retire(connection)

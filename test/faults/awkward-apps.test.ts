@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { get, request, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import { Duplex, PassThrough, pipeline } from 'node:stream'
 import { test } from 'node:test'
+import { peerpulse } from 'peerpulse'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isWebSocket, openSocket, openWebSocket, readAll, start } from '../policies/support.js'
 import { until } from '../scenarios/support.js'
@@ -233,4 +235,77 @@ test('a body that is refused before it was read does not harm the next client', 
   assert.equal(response.statusCode, 429)
   response.resume()
   held.destroy()
+})
+
+/** The bodies of two pipelined requests, the second of which is answered while the server drains. */
+async function drainedBetween(
+  t: Parameters<typeof start>[0],
+  running: Awaited<ReturnType<typeof start>>,
+  socket: Socket,
+  [first, second]: [ServerResponse, ServerResponse],
+): Promise<string> {
+  const { pulse } = running
+  const text = readAll(socket)
+  first.end('first')
+  await once(first, 'close')
+  const drained = pulse.drain()
+  let over = false
+  void drained.then(() => {
+    over = true
+  })
+  const [connection] = pulse.connections()
+  const since = Date.now()
+  await until('time to cut it off', () => over || Date.now() - since > 1_000)
+  t.diagnostic(`its phase then: ${connection?.phase}`)
+  second.end('second')
+  return text
+}
+
+test('a request that was pipelined behind one from before attach is not cut off by a drain', async (t) => {
+  const responses: ServerResponse[] = []
+  const running = await start(t, {}, (_, res) => void responses.push(res))
+  await running.pulse.detach()
+  const socket = await openSocket(t, running.port)
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until('the first', () => responses.length === 1)
+  const pulse = peerpulse({ drain: quick })
+  t.after(() => pulse.detach())
+  pulse.attach(running.server)
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until('the second', () => responses.length === 2)
+  const both = responses as [ServerResponse, ServerResponse]
+  assert.match(await drainedBetween(t, { ...running, pulse }, socket, both), /first[\s\S]*second/)
+})
+
+test('a request that was pipelined behind one that waits to be continued is not cut off by a drain', async (t) => {
+  const responses = new Map<string | undefined, ServerResponse>()
+  const running = await start(t, { drain: quick }, (req, res) => void responses.set(req.url, res))
+  let goOn = () => {}
+  running.server.on('checkContinue', (req, res) => {
+    goOn = () => {
+      res.writeContinue()
+      running.server.emit('request', req, res)
+    }
+  })
+  const socket = await openSocket(t, running.port)
+  socket.write('POST /1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi')
+  socket.write('GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until('the second', () => responses.has('/2'))
+  goOn()
+  const both = [responses.get('/1'), responses.get('/2')] as [ServerResponse, ServerResponse]
+  assert.match(await drainedBetween(t, running, socket, both), /first[\s\S]*second/)
+})
+
+test("another pulse's last response is not the peer's wish", async (t) => {
+  const { server, port, closing } = await start(t, {})
+  const other = peerpulse({ drain: false, lifetime: { maxAgeMs: 100, jitter: 0 } })
+  t.after(() => other.detach())
+  other.attach(server)
+  const socket = await openSocket(t, port)
+  const [connection] = other.connections()
+  await until('it is old', () => Date.now() - (connection?.openedAt ?? 0) > 300)
+  socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.resume()
+  assert.equal((await closing()).closeReason, 'server-closed')
+  assert.equal(connection?.closeReason, 'lifetime')
 })
