@@ -19,7 +19,9 @@ export function peerNameOf(socket: Socket): Readonly<PeerName> {
   const handle = (socket as { _handle?: { getpeername?: (into: PeerName) => number } | null })._handle
   name.address = undefined
   name.port = undefined
-  if (typeof handle?.getpeername !== 'function' || handle.getpeername(name) !== 0) {
+  // Libraries that read the PROXY protocol put the client's address on the socket, over Node's getter.
+  const isGiven = Object.hasOwn(socket, 'remoteAddress')
+  if (isGiven || typeof handle?.getpeername !== 'function' || handle.getpeername(name) !== 0) {
     name.address = socket.remoteAddress
     name.port = socket.remotePort
   }

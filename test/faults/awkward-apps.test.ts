@@ -309,3 +309,18 @@ test("another pulse's last response is not the peer's wish", async (t) => {
   assert.equal((await closing()).closeReason, 'server-closed')
   assert.equal(connection?.closeReason, 'lifetime')
 })
+
+test("the client's address that a library read from the PROXY protocol is the peer's", async (t) => {
+  const { server, pulse, port } = await start(t, {})
+  const { emit } = server
+  server.emit = function (this: typeof server, event: string, ...args: unknown[]) {
+    if (event === 'connection') Object.defineProperty(args[0], 'remoteAddress', { get: () => '192.0.2.7' })
+    return Reflect.apply(emit, this, [event, ...args])
+  } as typeof emit
+  await openSocket(t, port)
+  await until('one', () => pulse.snapshot().connections.open === 1)
+  assert.deepEqual(
+    [...pulse.connections()].map(({ remoteAddress }) => remoteAddress),
+    ['192.0.2.7'],
+  )
+})
