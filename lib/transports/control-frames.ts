@@ -5,37 +5,42 @@
 
 const pingByte = 0x89
 const pongByte = 0x8a
-const masked = 0x80
+const maskBit = 0x80
 const longestPayload = 125
-/** Of the server's frames: opcode and length. */
-export const headerBytes = 2
-/** A client's frames are masked with four bytes. */
-export const maskedHeaderBytes = headerBytes + 4
+/** Opcode and length. */
+const headerBytes = 2
+const maskBytes = 4
 
 /** Tells our pongs from those of the app's own pings. */
-const pingPayload = Buffer.from('ppls')
+export const pingPayload = Buffer.from('ppls')
 /** FIN and opcode 9, the length, the payload. */
 export const pingFrame = Buffer.from([pingByte, pingPayload.length, ...pingPayload])
 
+const secondByte = (chunk: Buffer, at: number) => chunk[at + 1] ?? 0
+
+/** Those of a client are masked, with four bytes. */
+export function maskBytesAt(chunk: Buffer, at: number): number {
+  return (secondByte(chunk, at) & maskBit) === 0 ? 0 : maskBytes
+}
+
 /**
- * The length of the payload of a client's ping or pong that lies at `at`, whole; `-1`: there is none. A chunk that begins
- * within a message may look like one, which hides a few bytes of that message from the idle timeout, and no more.
+ * The bytes of the ping or pong that lies at `at`, whole; 0: there is none. A chunk that begins within a message may look
+ * like one, which hides a few bytes of that message from the idle timeout, and no more.
  */
-export function controlPayload(chunk: Buffer, at: number): number {
-  const opcode = chunk[at]
-  if (opcode !== pingByte && opcode !== pongByte) return -1
-  const length = (chunk[at + 1] ?? 0) - masked
-  return length >= 0 && length <= longestPayload && at + maskedHeaderBytes + length <= chunk.length
-    ? length
-    : -1
+export function controlFrameAt(chunk: Buffer, at: number): number {
+  if (chunk[at] !== pingByte && chunk[at] !== pongByte) return 0
+  const length = secondByte(chunk, at) & ~maskBit
+  const size = headerBytes + maskBytesAt(chunk, at) + length
+  return length <= longestPayload && at + size <= chunk.length ? size : 0
 }
 
 /** Whether the frame at `at` answers a ping of ours. */
-export function isOurPong(chunk: Buffer, at: number, length: number): boolean {
-  if (chunk[at] !== pongByte || length !== pingPayload.length) return false
+export function isOurPong(chunk: Buffer, at: number): boolean {
+  const masking = maskBytesAt(chunk, at)
   const mask = at + headerBytes
-  const payload = at + maskedHeaderBytes
-  for (let i = 0; i < length; i++)
-    if (((chunk[payload + i] ?? 0) ^ (chunk[mask + i] ?? 0)) !== pingPayload[i]) return false
-  return true
+  if (chunk[at] !== pongByte || (secondByte(chunk, at) & ~maskBit) !== pingPayload.length) return false
+  return pingPayload.every((byte, i) => {
+    const key = masking === 0 ? 0 : (chunk[mask + i] ?? 0)
+    return ((chunk[mask + masking + i] ?? 0) ^ key) === byte
+  })
 }

@@ -1,14 +1,15 @@
-import type { Socket } from 'node:net'
+import { Socket } from 'node:net'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
-import { controlPayload, headerBytes, isOurPong, maskedHeaderBytes, pingFrame } from './control-frames.js'
+import { controlFrameAt, isOurPong, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
 import { destroySocket, drainedBytes } from './socket.js'
 import {
   closedHere,
   closeFrameFrom,
   isWebSocket,
+  mustMask,
   OPEN,
   socketBelow,
   type WebSocketLike,
@@ -35,7 +36,8 @@ export const websocket: PeerTransport = {
     connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
     // `ws` writes every frame in one go, so there is always room between two; its own `ping()` costs twice as much.
-    socket.write(pingFrame)
+    if (mustMask(webSocketOf(connection))) webSocketOf(connection).ping(pingPayload)
+    else socket.write(pingFrame)
     return true
   },
   isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
@@ -63,9 +65,9 @@ function appIsClosing({ webSocket }: PeerConnection): boolean {
 }
 
 /** It is no traffic, nor is what was sent for it: our ping, a pong by `ws`, or the app's own ping. */
-function noteControlFrame(connection: PeerConnection, payloadLength: number, isOurs: boolean): void {
-  connection.knownInbound += maskedHeaderBytes + payloadLength
-  if (!isOurs) connection.knownOutbound += headerBytes + payloadLength
+function noteControlFrame(connection: PeerConnection, size: number, chunk: Buffer, at: number): void {
+  connection.knownInbound += size
+  if (!isOurPong(chunk, at)) connection.knownOutbound += size - maskBytesAt(chunk, at)
   else if (connection.pingSentAt !== never) {
     connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
     connection.host.heartbeats.pongs++
@@ -90,10 +92,10 @@ export class WebSocketListeners {
       connection.markSeen()
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
-      let at = 0
-      for (let length = controlPayload(chunk, at); length !== -1; length = controlPayload(chunk, at)) {
-        noteControlFrame(connection, length, isOurPong(chunk, at, length))
-        at += maskedHeaderBytes + length
+      for (let at = 0, size = 0; ; at += size) {
+        size = controlFrameAt(chunk, at)
+        if (size === 0) break
+        noteControlFrame(connection, size, chunk, at)
       }
     }
     // The app ended the socket below the WebSocket: our FIN goes before the peer's, and no close frame has come.
@@ -119,7 +121,8 @@ export class WebSocketListeners {
   adopt(webSocket: unknown): PeerConnection | undefined {
     if (!isWebSocket(webSocket)) return undefined
     const socket = socketBelow(webSocket)
-    if (socket === undefined || socket.destroyed) return undefined
+    // A Duplex that is no socket counts no bytes: whatever we said of its traffic would be wrong. It is not watched.
+    if (!(socket instanceof Socket) || socket.destroyed) return undefined
     const known = carried(this.#sink, socket)
     if (known?.webSocket === webSocket) return known
     const connection = known ?? this.#sink.adopt(socket)

@@ -25,6 +25,7 @@ export const OPEN = 1
 
 interface Internals {
   _socket?: Socket | null
+  _isServer?: boolean
   _closeFrameReceived?: boolean
   _closeTimer?: unknown
   _closeCode?: number
@@ -72,6 +73,11 @@ export function socketBelow(webSocket: object): Socket | undefined {
 export function closeFrameFrom(webSocket: object): { code: number | undefined; reason: string } | undefined {
   const { _closeFrameReceived, _closeCode, _closeMessage } = webSocket as Internals
   return _closeFrameReceived === true ? { code: _closeCode, reason: String(_closeMessage ?? '') } : undefined
+}
+
+/** Whether it is the client's end, which masks what it sends: an app may hand a WebSocket that it opened to its server. */
+export function mustMask(webSocket: object): boolean {
+  return (webSocket as Internals)._isServer === false
 }
 
 /** Whether our side began the close handshake: `close()` was called, and not in answer to the peer's close frame. */

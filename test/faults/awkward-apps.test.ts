@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { get, request, type ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { Duplex, PassThrough, pipeline } from 'node:stream'
 import { test } from 'node:test'
 import { peerpulse } from 'peerpulse'
@@ -323,4 +323,41 @@ test("the client's address that a library read from the PROXY protocol is the pe
     [...pulse.connections()].map(({ remoteAddress }) => remoteAddress),
     ['192.0.2.7'],
   )
+})
+
+test('a WebSocket on a Duplex is served and not watched, and detach stands it', async (t) => {
+  const { pulse, wss } = await start(t, {})
+  let text = ''
+  const duplex = new Duplex({
+    read() {},
+    write(chunk, _, done) {
+      text += chunk
+      done()
+    },
+  })
+  const headers = {
+    upgrade: 'websocket',
+    'sec-websocket-version': '13',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+  }
+  const req = { method: 'GET', url: '/', headers } as never
+  wss.handleUpgrade(req, duplex, Buffer.alloc(0), (webSocket) => wss.emit('connection', webSocket, req))
+  assert.match(text, /^HTTP\/1\.1 101 /)
+  assert.equal(pulse.snapshot().connections.open, 0)
+  await pulse.detach()
+  assert.equal(pulse.snapshot().totals.callbackErrors, 0)
+})
+
+test('a WebSocket that the app opened itself and handed to its server is pinged as a client pings', async (t) => {
+  const { pulse, wss } = await start(t, { heartbeat: { intervalMs: 200, timeoutMs: 5_000 } })
+  const far = new WebSocketServer({ port: 0 })
+  t.after(() => void far.close())
+  const errors: Error[] = []
+  far.on('connection', (webSocket) => webSocket.on('error', (error) => errors.push(error)))
+  const client = new WebSocket(`ws://127.0.0.1:${(far.address() as AddressInfo).port}`)
+  t.after(() => client.terminate())
+  await once(client, 'open')
+  wss.emit('connection', client)
+  await until('a pong or an error', () => pulse.snapshot().totals.pongs > 0 || errors.length > 0)
+  assert.deepEqual(errors, [])
 })
