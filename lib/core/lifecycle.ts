@@ -19,6 +19,8 @@ import { Wheel } from './wheel.js'
 const maxLooksPerTick = 2_000
 /** Traffic is sampled once in so many ticks; reading a socket's byte counts is not free. */
 const ticksPerSample = 10
+/** When a connection is visited again after its visit threw. */
+const afterErrorMs = 1_000
 
 /** Decides at the door. */
 export interface Door {
@@ -132,7 +134,13 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   visit(connection: PeerConnection): void {
     const { now } = this.clock
     let next = Number.POSITIVE_INFINITY
-    for (const policy of this.#parts.policies()) next = Math.min(next, policy.visit(connection, now))
+    try {
+      for (const policy of this.#parts.policies()) next = Math.min(next, policy.visit(connection, now))
+    } catch (error) {
+      // Policies run code of the app's, a patched socket's for one. It must not end the watch over this connection.
+      this.failed(error)
+      next = now + afterErrorMs
+    }
     // A connection that began to close meanwhile has put itself on the wheel, for its close timeout.
     if (connection.index !== -1 && connection.state !== 'closing') this.wheel.schedule(connection, next)
   }

@@ -361,3 +361,18 @@ test('a WebSocket that the app opened itself and handed to its server is pinged 
   await until('a pong or an error', () => pulse.snapshot().totals.pongs > 0 || errors.length > 0)
   assert.deepEqual(errors, [])
 })
+
+test('a visit that throws once is not the last', async (t) => {
+  const { pulse, wss, port } = await start(t, { heartbeat: { intervalMs: 200, timeoutMs: 5_000 } })
+  await openWebSocket(t, port)
+  const [webSocket] = wss.clients
+  const { _socket: socket } = webSocket as unknown as { _socket: Socket }
+  let writes = 0
+  const write = socket.write.bind(socket)
+  socket.write = ((chunk: Buffer) => {
+    if (writes++ === 0) throw new Error('patched')
+    return write(chunk)
+  }) as Socket['write']
+  await until('a pong', () => pulse.snapshot().totals.pongs > 0)
+  assert.equal(pulse.snapshot().totals.callbackErrors, 1)
+})
