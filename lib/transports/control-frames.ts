@@ -34,6 +34,8 @@ export function controlFrameAt(chunk: Buffer, at: number): number {
   return length <= longestPayload && at + size <= chunk.length ? size : 0
 }
 
+export const isPing = (chunk: Buffer, at: number) => chunk[at] === pingByte
+
 /** Whether the frame at `at` answers a ping of ours. */
 export function isOurPong(chunk: Buffer, at: number): boolean {
   const masking = maskBytesAt(chunk, at)

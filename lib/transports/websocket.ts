@@ -3,11 +3,12 @@ import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
-import { controlFrameAt, isOurPong, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
+import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
 import { destroySocket, drainedBytes } from './socket.js'
 import {
   closedHere,
   closeFrameFrom,
+  endsForPings,
   isWebSocket,
   mustMask,
   OPEN,
@@ -52,11 +53,14 @@ export const websocket: PeerTransport = {
     else webSocketOf(connection).terminate()
   },
   reasonOf(connection) {
-    const { serverWentFirst, hadError, errorCode } = connection.noteEnd()
+    const { serverWentFirst, hadError, errorCode, floodedWithPings } = connection.noteEnd()
     if (serverWentFirst || appIsClosing(connection)) return 'server-closed'
     if (closeFrameFrom(webSocketOf(connection)) !== undefined) return 'peer-closed'
     if (hadError) return reasonOfSocketError(errorCode)
-    return connection.socket.readableEnded ? 'peer-ended' : 'server-closed'
+    if (connection.socket.readableEnded) return 'peer-ended'
+    if (!floodedWithPings) return 'server-closed'
+    connection.noteEnd().errorMessage ??= 'more pings than ws answers at once'
+    return 'protocol-error'
   },
 }
 
@@ -64,14 +68,21 @@ function appIsClosing({ webSocket }: PeerConnection): boolean {
   return webSocket !== undefined && webSocket !== null && closedHere(webSocket)
 }
 
-/** It is no traffic, nor is what was sent for it: our ping, a pong by `ws`, or the app's own ping. */
-function noteControlFrame(connection: PeerConnection, size: number, chunk: Buffer, at: number): void {
-  connection.knownInbound += size
-  if (!isOurPong(chunk, at)) connection.knownOutbound += size - maskBytesAt(chunk, at)
-  else if (connection.pingSentAt !== never) {
-    connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
-    connection.host.heartbeats.pongs++
+/** They are no traffic, nor is what was sent for them: our ping, a pong by `ws`, or the app's own ping. */
+function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
+  let pings = 0
+  let at = 0
+  for (let size = controlFrameAt(chunk, at); size > 0; size = controlFrameAt(chunk, at)) {
+    connection.knownInbound += size
+    if (!isOurPong(chunk, at)) connection.knownOutbound += size - maskBytesAt(chunk, at)
+    else if (connection.pingSentAt !== never) {
+      connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
+      connection.host.heartbeats.pongs++
+    }
+    if (isPing(chunk, at)) pings++
+    at += size
   }
+  if (pings > 0 && endsForPings(webSocketOf(connection), pings)) connection.noteEnd().floodedWithPings = true
 }
 
 /** The listeners that all WebSockets of a pulse share; `this` tells them apart. */
@@ -92,11 +103,7 @@ export class WebSocketListeners {
       connection.markSeen()
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
-      for (let at = 0, size = 0; ; at += size) {
-        size = controlFrameAt(chunk, at)
-        if (size === 0) break
-        noteControlFrame(connection, size, chunk, at)
-      }
+      noteControlFrames(connection, chunk)
     }
     // The app ended the socket below the WebSocket: our FIN goes before the peer's, and no close frame has come.
     this.#onFinish = function (this: Socket) {

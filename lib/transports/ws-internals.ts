@@ -26,6 +26,8 @@ export const OPEN = 1
 interface Internals {
   _socket?: Socket | null
   _isServer?: boolean
+  _pendingAutoPongs?: number
+  _maxPendingAutoPongs?: number
   _closeFrameReceived?: boolean
   _closeTimer?: unknown
   _closeCode?: number
@@ -78,6 +80,12 @@ export function closeFrameFrom(webSocket: object): { code: number | undefined; r
 /** Whether it is the client's end, which masks what it sends: an app may hand a WebSocket that it opened to its server. */
 export function mustMask(webSocket: object): boolean {
   return (webSocket as Internals)._isServer === false
+}
+
+/** Whether so many pings at once are more than a late `ws` 8 answers. It then terminates, and says nothing. */
+export function endsForPings(webSocket: object, pings: number): boolean {
+  const { _pendingAutoPongs = 0, _maxPendingAutoPongs = 0 } = webSocket as Internals
+  return _maxPendingAutoPongs > 0 && _pendingAutoPongs + pings > _maxPendingAutoPongs
 }
 
 /** Whether our side began the close handshake: `close()` was called, and not in answer to the peer's close frame. */

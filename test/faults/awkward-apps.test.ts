@@ -9,6 +9,7 @@ import { peerpulse } from 'peerpulse'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isWebSocket, openSocket, openWebSocket, readAll, start } from '../policies/support.js'
 import { until } from '../scenarios/support.js'
+import { clientFrame, opcodes, upgradeRequest } from '../support/frames.js'
 
 const quick = { signals: [], readinessDelayMs: 0, spreadMs: 0, closeTimeoutMs: 500, deadlineMs: 5_000 }
 const MiB = 1024 * 1024
@@ -375,4 +376,19 @@ test('a visit that throws once is not the last', async (t) => {
   }) as Socket['write']
   await until('a pong', () => pulse.snapshot().totals.pongs > 0)
   assert.equal(pulse.snapshot().totals.callbackErrors, 1)
+})
+
+test('a peer that `ws` drops for its flood of pings was not closed by the app', async (t) => {
+  const { port, closing, closed } = await start(t, {})
+  const socket = await openSocket(t, port)
+  socket.write(upgradeRequest())
+  await once(socket, 'data')
+  const ping = clientFrame(opcodes.ping)
+  socket.write(Buffer.concat(Array.from({ length: 200 }, () => ping)))
+  socket.resume()
+  const { closeReason, evidence } = await closing()
+  assert.deepEqual(
+    [closeReason, evidence?.message, closed.length],
+    ['protocol-error', 'more pings than ws answers at once', 1],
+  )
 })

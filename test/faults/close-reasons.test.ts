@@ -549,7 +549,10 @@ const scenarios: Scenario[] = [
     setting: 'pressure',
     async run(world) {
       const peer = await raw(world)
-      assert.match(await requestRaw(peer, '/', { 'Content-Length': '9' }), /^HTTP\/1\.1 503 [\s\S]*retry-after: \d/i)
+      assert.match(
+        await requestRaw(peer, '/', { 'Content-Length': '9' }),
+        /^HTTP\/1\.1 503 [\s\S]*retry-after: \d/i,
+      )
       await peer.gone()
       return peer.port
     },
