@@ -38,11 +38,13 @@ export const isPing = (chunk: Buffer, at: number) => chunk[at] === pingByte
 
 /** Whether the frame at `at` answers a ping of ours. */
 export function isOurPong(chunk: Buffer, at: number): boolean {
-  const masking = maskBytesAt(chunk, at)
+  const { length } = pingPayload
+  if (chunk[at] !== pongByte || (secondByte(chunk, at) & ~maskBit) !== length) return false
   const mask = at + headerBytes
-  if (chunk[at] !== pongByte || (secondByte(chunk, at) & ~maskBit) !== pingPayload.length) return false
-  return pingPayload.every((byte, i) => {
+  const masking = maskBytesAt(chunk, at)
+  for (let i = 0; i < length; i++) {
     const key = masking === 0 ? 0 : (chunk[mask + i] ?? 0)
-    return ((chunk[mask + masking + i] ?? 0) ^ key) === byte
-  })
+    if (((chunk[mask + masking + i] ?? 0) ^ key) !== pingPayload[i]) return false
+  }
+  return true
 }
