@@ -3,7 +3,8 @@ import { ratiosOf, spreadOf } from './harness/rounds.js'
 import { steadyRounds } from './harness/steady-rounds.js'
 import type { Worker } from './harness/worker.js'
 
-const plan = { generations: 4, rounds: 10 }
+/** Many processes: how often the pages of 60 KB buffers come anew from the kernel differs from one to the next. */
+const plan = { generations: 12, rounds: 4 }
 const connections = 200
 const kinds = {
   'in, 100 bytes': { direction: 'in', bytes: 100, count: 10_000 },

@@ -4,10 +4,12 @@ import { steadyRounds } from './harness/steady-rounds.js'
 import type { Side } from './harness/with-load.js'
 import type { Worker } from './harness/worker.js'
 
-/** As fast as they are answered: the server's core is busy, and what costs by the second costs nothing by the request. */
-const flatOut = { generations: 6, rounds: 10, requests: 3_000 }
+const requests = 3_000
+/** The sides with a limit: as many processes and rounds as it takes to see a hundredth. */
+const closely = { generations: 10, rounds: 15 }
+const roughly = { generations: 3, rounds: 8 }
 /** A quiet server: what costs by the second shows. */
-const paced = { generations: 4, rounds: 5, requests: 1_000, perSecond: 1_000 }
+const paced = { generations: 4, rounds: 6, requests: 1_000, perSecond: 1_000 }
 
 const warmUp = (_server: Worker, load: Worker) => load.call('run', 15_000)
 const load = 'http-requests'
@@ -39,13 +41,23 @@ export async function run(): Promise<void> {
     'fastify',
     '@fastify/under-pressure',
   ])
-  const { cpu: busy } = await steadyRounds(
-    flatOut,
+  const judged = {
+    'node:http': http('none'),
+    'node:http again (A/A)': http('none'),
+    'node:http + peerpulse': http('peerpulse'),
+    'node:http + a plugin that does nothing': http('do nothing'),
+    Fastify: fastify(false),
+    'Fastify + under-pressure': fastify(underPressure),
+  }
+  // As fast as they are answered: what costs by the second costs nothing by the request.
+  const flatOut = async (server: Worker, load: Worker) => ({
+    cpu: (await server.cpuDuring(() => load.call('run', requests))) / requests,
+  })
+  const { cpu: busy } = await steadyRounds(closely, judged, warmUp, flatOut)
+  const { cpu: others } = await steadyRounds(
+    roughly,
     {
-      'node:http': http('none'),
-      'node:http again (A/A)': http('none'),
-      'node:http + peerpulse': http('peerpulse'),
-      'node:http + a plugin that does nothing': http('do nothing'),
+      'node:http, beside others': http('none'),
       'node:http + terminus': http('terminus'),
       'node:http + http-terminator': http('http-terminator'),
       Express: express('none'),
@@ -53,32 +65,16 @@ export async function run(): Promise<void> {
       'Express + a middleware that does nothing': express('do nothing'),
       'Express + overload-protection': express('overload-protection'),
       'Express + toobusy-js': express('toobusy-js'),
-      Fastify: fastify(false),
-      'Fastify + under-pressure': fastify(underPressure),
     },
     warmUp,
-    async (server, load) => ({
-      cpu: (await server.cpuDuring(() => load.call('run', flatOut.requests))) / flatOut.requests,
-    }),
+    flatOut,
   )
-  const { cpu: quiet } = await steadyRounds(
-    paced,
-    {
-      'node:http': http('none'),
-      'node:http again (A/A)': http('none'),
-      'node:http + peerpulse': http('peerpulse'),
-      'node:http + a plugin that does nothing': http('do nothing'),
-      Fastify: fastify(false),
-      'Fastify + under-pressure': fastify(underPressure),
-    },
-    warmUp,
-    async (server, load) => ({
-      cpu:
-        (await server.cpuDuring(() => load.call('pace', paced.requests, paced.perSecond))) / paced.requests,
-    }),
-  )
+  const { cpu: quiet } = await steadyRounds(paced, judged, warmUp, async (server, load) => ({
+    cpu: (await server.cpuDuring(() => load.call('pace', paced.requests, paced.perSecond))) / paced.requests,
+  }))
   const pacedAt = `${paced.perSecond.toLocaleString('en')}/s`
-  for (const [name, values] of Object.entries(busy)) report.measure(`${name}, flat out`, 'us CPU', values)
+  for (const [name, values] of Object.entries({ ...busy, ...others }))
+    report.measure(`${name}, flat out`, 'us CPU', values)
   for (const [name, values] of Object.entries(quiet)) report.measure(`${name}, ${pacedAt}`, 'us CPU', values)
 
   const aa = spreadOf(ratiosOf(busy, 'node:http again (A/A)', 'node:http')).median
