@@ -421,3 +421,40 @@ function request(url: string): Promise<[number | undefined, string]> {
     }).on('error', reject)
   })
 }
+
+// Figures ----------------------------------------------------------------------------------------
+
+interface Verdict {
+  what: string
+  unit: string
+  net: number
+  atMost?: number
+  atLeast?: number
+  met?: boolean
+}
+
+/** As docs/performance.md writes it. */
+function figure({ net, unit }: Verdict): string {
+  return unit === 'ratio' ? net.toFixed(2) : `${Number(net.toPrecision(3))} ${unit}`
+}
+
+function limit({ atMost, atLeast }: Verdict): string {
+  return atMost !== undefined ? `at most ${atMost}` : atLeast !== undefined ? `at least ${atLeast}` : ''
+}
+
+test('the figures are those of the last run of the benches, the missed ones too', () => {
+  const results = readdirSync(join(root, 'bench/results')).filter((name) => name.endsWith('.json'))
+  const judged = results.flatMap((name) =>
+    (JSON.parse(read(`bench/results/${name}`)) as { verdicts: Verdict[] }).verdicts
+      .filter(({ met }) => met !== undefined)
+      .map((verdict) => [
+        verdict.what,
+        verdict.met ? figure(verdict) : `**${figure(verdict)}**`,
+        limit(verdict),
+        `\`${name.replace('.json', '')}\``,
+      ]),
+  )
+  const [, ...rows] = rowsBelow(doc('docs/performance.md'), '## The figures')
+  const ofBench = (a: string[], b: string[]) => String([a[3], a[0]]).localeCompare(String([b[3], b[0]]))
+  assert.deepEqual(rows.sort(ofBench), judged.sort(ofBench))
+})

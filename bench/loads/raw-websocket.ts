@@ -64,6 +64,8 @@ export class RawWebSocket {
         `${protocol === undefined ? '' : `Sec-WebSocket-Protocol: ${protocol}\r\n`}\r\n`,
     )
     const rest = await this.#upgraded()
+    // Until its answer the handshake may have waited for the server's turn.
+    this.lastSentAt = performance.now()
     this.#socket.on('data', (chunk) => this.#frames.read(chunk))
     this.#frames.read(rest)
   }

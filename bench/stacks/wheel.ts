@@ -15,7 +15,7 @@ interface Options {
 }
 
 /** `lifecycle.ts` looks at as many in a tick. */
-const looksPerTick = 2_000
+const looksPerTick = 1_000
 
 /**
  * The timing wheel and the registry with connections that have no sockets and no policies: when its turn comes, a

@@ -230,7 +230,7 @@ export class PeerConnection implements Connection, WheelEntry {
     this.seen = this.host.clock.now
   }
 
-  /** Looks what traffic there was since the last look. Called about once a second, and before a decision. */
+  /** Looks what traffic there was since the last look. Called at least once a second, and before a decision. */
   sample(): void {
     const { now } = this.host.clock
     const inbound = this.transport.bytesRead(this)

@@ -15,10 +15,10 @@ import { Tracking } from './tracking.js'
 import type { Warnings } from './warnings.js'
 import { Wheel } from './wheel.js'
 
-/** Connections looked at in one tick; with 10,000, each is looked at every fifth tick. */
-const maxLooksPerTick = 2_000
-/** Traffic is sampled once in so many ticks; reading a socket's byte counts is not free. */
-const ticksPerSample = 10
+/** With fewer connections than 10,000, so many are looked at in a tick: their fields are seldom in the processor's caches. */
+const looksPerTick = 1_000
+/** Every connection is looked at once in so many ticks, however many there are. */
+const ticksPerLap = 10
 /** When a connection is visited again after its visit threw. */
 const afterErrorMs = 1_000
 
@@ -45,7 +45,7 @@ export interface LifecycleParts {
   policies(): readonly Policy[]
   /** Told of every connection that was registered. */
   opened(connection: PeerConnection): void
-  /** Looked at about once a tick. */
+  /** Looked at about once a tick, or once a second where there are very many. */
   look(connection: PeerConnection, now: number): void
   evidence(connection: PeerConnection): CloseEvidence
   /** Told before it leaves the registry. */
@@ -150,8 +150,13 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     this.clock.stop()
     for (const connection of this.registry) {
       this.wheel.cancel(connection)
-      release(connection)
-      if (connection.keepsAlive) connection.socket.setKeepAlive(false)
+      // A socket's methods may be the app's own; the others are let go of all the same.
+      try {
+        release(connection)
+        if (connection.keepsAlive) connection.socket.setKeepAlive(false)
+      } catch (error) {
+        this.failed(error)
+      }
       this.registry.remove(connection)
     }
   }
@@ -164,7 +169,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     return connection
   }
 
-  /** With the first sample, within a second: the four system calls would be a twentieth of a handshake (`npm run bench -- connect`). */
+  /** At the first look, within a second: the four system calls would be a twentieth of a handshake (`npm run bench -- connect`). */
   #turnTcpKeepAliveOn(connection: PeerConnection, delayMs: number): void {
     const { socket, exchange } = connection
     // Before the TLS handshake is done it would be the TCP socket's, and stay when the TLS socket's is turned off.
@@ -175,8 +180,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   #turn(): void {
     this.#serveDue()
-    this.registry.look(maxLooksPerTick, this.#look)
-    this.registry.sample(Math.ceil(this.registry.size / ticksPerSample), this.#sample)
+    this.registry.look(Math.max(looksPerTick, Math.ceil(this.registry.size / ticksPerLap)), this.#look)
     try {
       this.#parts.turned(this.clock.now)
     } catch (error) {
@@ -187,15 +191,8 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly #look = (connection: PeerConnection): void => {
     try {
       connection.endIfDrained()
-      this.#parts.look(connection, this.clock.now)
-    } catch (error) {
-      this.failed(error)
-    }
-  }
-
-  readonly #sample = (connection: PeerConnection): void => {
-    try {
       connection.sample()
+      this.#parts.look(connection, this.clock.now)
       const { tcpKeepAliveMs } = this.#parts
       if (!connection.keepsAlive && tcpKeepAliveMs !== false)
         this.#turnTcpKeepAliveOn(connection, tcpKeepAliveMs)

@@ -17,8 +17,7 @@ export class Registry {
   readonly #list: PeerConnection[] = []
   /** Bounded by the open connections: an address without one is taken out. */
   readonly #peers = new Map<string, Peer>()
-  #lookCursor = 0
-  #sampleCursor = 0
+  #cursor = 0
 
   get size(): number {
     return this.#list.length
@@ -73,12 +72,12 @@ export class Registry {
 
   /** Calls `look` for at most `most` connections, from where the last such pass stopped. */
   look(most: number, look: (connection: PeerConnection) => void): void {
-    this.#lookCursor = this.#pass(this.#lookCursor, most, look)
-  }
-
-  /** Samples at most `most` connections' traffic, from where the last such pass stopped. */
-  sample(most: number, sample: (connection: PeerConnection) => void): void {
-    this.#sampleCursor = this.#pass(this.#sampleCursor, most, sample)
+    for (let left = Math.min(most, this.#list.length); left > 0; left--) {
+      if (this.#cursor >= this.#list.length) this.#cursor = 0
+      const connection = this.#list[this.#cursor++]
+      if (connection === undefined) break
+      look(connection)
+    }
   }
 
   /** A copy, since whoever iterates may close what he sees. */
@@ -88,17 +87,6 @@ export class Registry {
 
   [Symbol.iterator](): Iterator<PeerConnection> {
     return this.all()[Symbol.iterator]()
-  }
-
-  #pass(from: number, most: number, visit: (connection: PeerConnection) => void): number {
-    let cursor = from
-    for (let left = Math.min(most, this.#list.length); left > 0; left--) {
-      if (cursor >= this.#list.length) cursor = 0
-      const connection = this.#list[cursor++]
-      if (connection === undefined) break
-      visit(connection)
-    }
-    return cursor
   }
 
   /** All connections of a peer share one string: each socket's address comes as a new one. */

@@ -48,7 +48,7 @@ export class Budget {
     this.#onChange = onChange
   }
 
-  /** Looks at what one connection buffers. Called for every connection, every tick on small servers. */
+  /** Looks at what one connection buffers. Called for every connection, every tick on small servers, once a second on large ones. */
   look(connection: PeerConnection, now: number): void {
     const buffered = connection.bufferedBytes
     if (buffered !== connection.bufferedSample) this.#registry.noteBuffered(connection, buffered)

@@ -60,7 +60,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   /** Node closes a socket whose timer ran out, unless the server, the request or the response has a listener for that. */
   function timeout(connection: PeerConnection): void {
     const { exchange } = connection
-    const response = exchange?.response
+    const response = exchange?.current()
     const isHandled = [server, response, response?.req].some(
       (emitter) => (emitter?.listenerCount('timeout') ?? 0) > 0,
     )
