@@ -26,5 +26,8 @@ export async function run(): Promise<void> {
     'the same of peerpulse with its heartbeat off: the rest of it',
     share('peerpulse, heartbeat off'),
   )
+  report.note(
+    'The rest of it is the look at every connection once a second, for its buffers and its traffic, and the shared listener that notes when a peer spoke.',
+  )
   report.write()
 }
