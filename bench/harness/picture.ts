@@ -1,9 +1,9 @@
 import type { Measure, Verdict } from './report.js'
 
-const width = 760
-const labelWidth = 330
-const valueWidth = 120
-const barWidth = width - labelWidth - valueWidth
+const barWidth = 310
+const valueWidth = 130
+/** Of an average letter of the font. */
+const letterWidth = 6.6
 const rowHeight = 24
 const titleHeight = 44
 
@@ -14,6 +14,9 @@ const text = (x: number, y: number, content: string, style = '') =>
 /** A bar a measure, with its quartiles, and below them the verdicts. Measures of one unit share a scale. */
 export function picture(title: string, measures: readonly Measure[], verdicts: readonly Verdict[]): string {
   const rows: string[] = []
+  const longest = Math.max(0, ...measures.map(({ what }) => what.length))
+  const labelWidth = Math.ceil(longest * letterWidth) + 24
+  const width = Math.max(760, labelWidth + barWidth + valueWidth)
   let y = titleHeight
   const largest = new Map<string, number>()
   for (const { unit, high } of measures) largest.set(unit, Math.max(largest.get(unit) ?? 0, high))
