@@ -65,6 +65,8 @@ export class Ledger {
     if (opened !== undefined) this.#entry(opened, (entry) => entry.opened === true).opened = true
     if (closed === undefined) return opened !== undefined
     const entry = this.#entry(closed)
+    // A request's connection, on the port that a subscription had before.
+    if (entry.opened && entry.endedAt !== undefined) return false
     end(entry, why)
     return entry.opened === true || entry.kind !== undefined
   }
