@@ -41,10 +41,11 @@ import { Pressure } from './policies/pressure.js'
 import { Reception } from './policies/reception.js'
 import { ReconnectWindow } from './policies/reconnect-window.js'
 import { broadcast } from './transports/broadcast.js'
+import { connectionOf } from './transports/carriers.js'
 import { http1 } from './transports/http1.js'
 import { refuseRequest } from './transports/refusal.js'
 import { checkTarget, Targets } from './transports/targets.js'
-import { closeFrameFrom, socketBelow } from './transports/ws-internals.js'
+import { closeFrameFrom } from './transports/ws-internals.js'
 
 /** Monitors are read every so many ticks. */
 const ticksPerReading = 5
@@ -165,7 +166,9 @@ class Pulse implements Peerpulse {
   }
 
   connectionOf(carrier: object): Connection | undefined {
-    return typeof carrier === 'object' && carrier !== null ? this.#connectionOf(carrier) : undefined
+    return typeof carrier === 'object' && carrier !== null
+      ? connectionOf(this.#lifecycle, carrier)
+      : undefined
   }
 
   addCheck(name: string, check: Check, options: CheckOptions = {}): Disposable {
@@ -179,7 +182,7 @@ class Pulse implements Peerpulse {
     return broadcast(wss, data, options, {
       dryRun,
       highWaterBytes,
-      connectionOf: (webSocket) => this.#connectionOf(webSocket),
+      connectionOf: (webSocket) => connectionOf(this.#lifecycle, webSocket),
     })
   }
 
@@ -256,16 +259,6 @@ class Pulse implements Peerpulse {
 
   #emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
-  }
-
-  #connectionOf(carrier: object): PeerConnection | undefined {
-    // A response lets go of its socket when it is finished; its request does not.
-    const { socket, req } = carrier as { socket?: object | null; req?: { socket?: object | null } }
-    const below = socket ?? req?.socket ?? socketBelow(carrier)
-    return (
-      carried(this.#lifecycle, carrier) ??
-      (typeof below === 'object' && below !== null ? carried(this.#lifecycle, below) : undefined)
-    )
   }
 
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {

@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import express, { type Express } from 'express'
 import type { PeerpulseOptions } from 'peerpulse'
 import type { Commands } from '../harness/worker-main.js'
-import { greeting, listen } from './listen.js'
+import { type Choice, greeting, listen } from './listen.js'
 
 type Plugin = (app: Express, server: Server, options: never) => Promise<void>
 
@@ -35,13 +35,7 @@ const plugins: Record<string, Plugin> = {
 }
 
 /** Express 5 with one route, alone or with a plugin. */
-export default async function start({
-  plugin,
-  options = {},
-}: {
-  plugin: string
-  options?: object
-}): Promise<Commands> {
+export default async function start({ plugin, options = {} }: Choice): Promise<Commands> {
   const app = express()
   const server = createServer(app)
   await (plugins[plugin] as Plugin)(app, server, options as never)

@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { PeerpulseOptions } from 'peerpulse'
 import type { Commands } from '../harness/worker-main.js'
-import { hello, listen } from './listen.js'
+import { type Choice, hello, listen } from './listen.js'
 
 /** What a plugin does to the server, besides what it does to it by itself. */
 interface Plugged {
@@ -48,13 +48,7 @@ const plugins: Record<string, (server: Server, options: never) => Promise<Plugge
 }
 
 /** `node:http`, alone or with a plugin. */
-export default async function start({
-  plugin,
-  options = {},
-}: {
-  plugin: string
-  options?: object
-}): Promise<Commands> {
+export default async function start({ plugin, options = {} }: Choice): Promise<Commands> {
   const server = createServer()
   const plug = plugins[plugin]
   if (plug === undefined) throw new Error(`no plugin ${plugin}`)

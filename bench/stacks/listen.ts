@@ -2,6 +2,13 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Commands } from '../harness/worker-main.js'
 
+/** What a stack with plugins is told. */
+export interface Choice {
+  readonly plugin: string
+  /** The plugin's own. */
+  readonly options?: object
+}
+
 /** Every stack answers the same. */
 export const greeting = 'hello, world'
 

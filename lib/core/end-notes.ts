@@ -14,7 +14,7 @@ export class EndNotes {
   /** The peer's FIN came, between requests or in the middle of one. */
   peerEnded: 'idle' | 'busy' | undefined
   serverWentFirst = false
-  /** The peer sent more pings at once than \`ws\` answers. */
+  /** The peer sent more pings at once than `ws` answers. */
   floodedWithPings = false
   /** What it was doing when the cause was first known; once the socket is destroyed, Node calls a response done. */
   phase: ConnectionPhase | undefined

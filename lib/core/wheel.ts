@@ -71,6 +71,7 @@ export class Wheel {
       // Downwards: what is taken out or put in meanwhile moves only what was seen already.
       for (let i = this.#seenDownTo ?? slot.length; --i >= 0; ) {
         const entry = slot[i]
+        // What was called has taken others out: the slot may be shorter than it was.
         if (entry === undefined || entry.wheelDue > this.#serving) continue
         if (left-- === 0) {
           this.#seenDownTo = i + 1

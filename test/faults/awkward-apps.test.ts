@@ -122,8 +122,8 @@ test("an upstream's reset is not the peer's", async (t) => {
   assert.equal(evidence?.phase, 'request')
 })
 
-test('a Duplex that the app hands in as a connection is served and not watched', async (t) => {
-  const { server, pulse } = await start(t, {})
+/** A connection that is no socket; what the server writes to it is kept. */
+function memoryDuplex(): { duplex: Duplex; written: () => string } {
   let text = ''
   const duplex = new Duplex({
     read() {},
@@ -132,9 +132,15 @@ test('a Duplex that the app hands in as a connection is served and not watched',
       done()
     },
   })
+  return { duplex, written: () => text }
+}
+
+test('a Duplex that the app hands in as a connection is served and not watched', async (t) => {
+  const { server, pulse } = await start(t, {})
+  const { duplex, written } = memoryDuplex()
   server.emit('connection', duplex)
   duplex.push('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('an answer', () => text.includes('hello'))
+  await until('an answer', () => written().includes('hello'))
   assert.equal(pulse.snapshot().connections.open, 0)
 })
 
@@ -328,14 +334,7 @@ test("the client's address that a library read from the PROXY protocol is the pe
 
 test('a WebSocket on a Duplex is served and not watched, and detach stands it', async (t) => {
   const { pulse, wss } = await start(t, {})
-  let text = ''
-  const duplex = new Duplex({
-    read() {},
-    write(chunk, _, done) {
-      text += chunk
-      done()
-    },
-  })
+  const { duplex, written } = memoryDuplex()
   const headers = {
     upgrade: 'websocket',
     'sec-websocket-version': '13',
@@ -343,7 +342,7 @@ test('a WebSocket on a Duplex is served and not watched, and detach stands it', 
   }
   const req = { method: 'GET', url: '/', headers } as never
   wss.handleUpgrade(req, duplex, Buffer.alloc(0), (webSocket) => wss.emit('connection', webSocket, req))
-  assert.match(text, /^HTTP\/1\.1 101 /)
+  assert.match(written(), /^HTTP\/1\.1 101 /)
   assert.equal(pulse.snapshot().connections.open, 0)
   await pulse.detach()
   assert.equal(pulse.snapshot().totals.callbackErrors, 0)
