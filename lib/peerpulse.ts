@@ -4,6 +4,7 @@ import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
 import type { PeerpulseEvents } from '../types/events.js'
 import type { Check, CheckOptions } from '../types/health.js'
+import type { PressureLevel } from '../types/monitor.js'
 import type { PeerpulseOptions, ResolvedConfig, ResolvedDrain } from '../types/options.js'
 import type {
   AttachTarget,
@@ -31,13 +32,14 @@ import { Warnings } from './core/warnings.js'
 import { Health } from './health/health.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
+import { describeHolders, topHolders } from './insight/holders.js'
 import { takeSnapshot } from './insight/snapshot.js'
 import { memoryLimit } from './monitors/memory-limit.js'
 import { createMonitors } from './monitors/standard-monitors.js'
 import { Budget, totalBudget } from './policies/budget.js'
 import { createConnectionPolicies } from './policies/connection-policies.js'
 import { Drain } from './policies/drain.js'
-import { Pressure } from './policies/pressure.js'
+import { PressureControl } from './policies/pressure-control.js'
 import { Reception } from './policies/reception.js'
 import { ReconnectWindow } from './policies/reconnect-window.js'
 import { broadcast } from './transports/broadcast.js'
@@ -46,9 +48,6 @@ import { http1 } from './transports/http1.js'
 import { refuseRequest } from './transports/refusal.js'
 import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
-
-/** Monitors are read every so many ticks. */
-const ticksPerReading = 5
 
 const notAttached =
   'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
@@ -67,7 +66,7 @@ class Pulse implements Peerpulse {
   readonly #targets: Targets
   readonly #policies: readonly Policy[]
   readonly #budget: Budget | undefined
-  readonly #pressure: Pressure | undefined
+  readonly #control: PressureControl | undefined
   readonly #drain: Drain
   readonly #reception: Reception
   readonly #reconnect: ReconnectWindow
@@ -78,7 +77,6 @@ class Pulse implements Peerpulse {
   #leaveShutdown: (() => void) | undefined
   #servesUnattached = false
   #detached = false
-  #ticks = 0
 
   constructor(options: PeerpulseOptions | undefined) {
     this.config = resolveConfig(options, (trust) => void compileTrust(trust))
@@ -99,9 +97,13 @@ class Pulse implements Peerpulse {
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     this.#targets = new Targets(this.#lifecycle, this.#serverKnobs())
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
-    this.#policies = createConnectionPolicies(config, this.#endings)
+    this.#policies = createConnectionPolicies(
+      config,
+      this.#endings,
+      () => this.#control?.actions.timeoutScale ?? 1,
+    )
     this.#budget = this.#createBudget()
-    this.#pressure = this.#createPressure()
+    this.#control = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
     this.#health = this.#createHealth()
     this.#reception = this.#createReception()
@@ -152,7 +154,7 @@ class Pulse implements Peerpulse {
     this.#detached = true
     this.#leaveShutdown?.()
     this.#targets.restore()
-    this.#pressure?.stop()
+    this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
     await this.#health.close()
   }
@@ -199,7 +201,10 @@ class Pulse implements Peerpulse {
       draining: this.#drain.active,
       probesPort: this.#health.port,
       callbackErrors: this.#warnings.callbackErrors,
-      pressure: this.#pressure ?? { level: 'normal', since: 0, monitors: [], readings: {} },
+      pressure: this.#control?.pressure ?? { level: 'normal', since: 0, monitors: [], readings: {} },
+      actions: this.#control?.actions.all ?? {},
+      timeoutScale: this.#control?.actions.timeoutScale ?? 1,
+      paused: this.#control?.paused ?? 0,
     })
   }
 
@@ -239,17 +244,22 @@ class Pulse implements Peerpulse {
         this.#closes.noteOpen(connection)
         this.#emit('connection:open', connection)
       },
-      look: (connection, now) => this.#budget?.look(connection, now),
-      evidence: (connection) =>
-        gatherEvidence(connection, this.#pressure?.level ?? 'normal', closeFrameOf(connection)),
-      leaving: (connection) => this.#drain.leaving(connection),
+      look: (connection, now) => {
+        this.#budget?.look(connection, now)
+        this.#control?.look(connection, now)
+      },
+      evidence: (connection) => gatherEvidence(connection, this.#level, closeFrameOf(connection)),
+      leaving: (connection) => {
+        this.#drain.leaving(connection)
+        this.#control?.leaving(connection)
+      },
       closed: (connection) => {
         this.#closes.note(connection)
         this.#emit('connection:close', connection)
       },
       turned: (now) => {
         this.#budget?.enforceTotal()
-        if (this.#ticks++ % ticksPerReading === 0) this.#pressure?.update(now)
+        this.#control?.tick(now)
         this.#drain.tick()
         this.#closes.turn()
       },
@@ -300,18 +310,28 @@ class Pulse implements Peerpulse {
     )
   }
 
-  #createPressure(): Pressure | undefined {
+  get #level(): PressureLevel {
+    return this.#control?.pressure.level ?? 'normal'
+  }
+
+  #createPressure(): PressureControl | undefined {
     const { pressure, limits } = this.config
     if (!pressure) return undefined
     const caps = { totalBytes: this.#budget?.totalBytes, maxConnections: limits && limits.maxConnections }
-    return new Pressure(
+    const { clock, registry } = this.#lifecycle
+    return new PressureControl(
       pressure,
-      createMonitors(pressure, this.#lifecycle.clock, this.#lifecycle.registry, caps),
+      createMonitors(pressure, clock, registry, caps),
+      registry,
+      this.#endings,
       (change) => {
         const { level, previous, monitor } = change
-        const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(change.pressure * 100)} %`
-        this.#warnings.log((logger) => logger.warn({ event: 'pressure:level', change }, message))
-        this.#emit('pressure:level', change)
+        const holders = topHolders(registry.all())
+        const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(change.pressure * 100)} %; ${describeHolders(holders)}`
+        this.#warnings.log((logger) =>
+          logger.warn({ event: 'pressure:level', change: { ...change, holders } }, message),
+        )
+        this.#emit('pressure:level', { ...change, holders })
       },
       (monitor, error) => this.#warnings.callbackFailed(`monitor '${monitor}'`, error),
     )
@@ -337,7 +357,7 @@ class Pulse implements Peerpulse {
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
-      level: () => this.#pressure?.level ?? 'normal',
+      level: () => this.#level,
       onChange: (change) => this.#emit('check:change', change),
       onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
       onPortError: (port, error) => {
@@ -364,7 +384,7 @@ class Pulse implements Peerpulse {
       this.config,
       this.#endings,
       this.#drain,
-      this.#pressure,
+      this.#control,
       this.#lifecycle.registry,
     )
   }

@@ -1,5 +1,5 @@
 import type { CloseReason } from './close.js'
-import type { Connection } from './connection.js'
+import type { Connection, Protocol } from './connection.js'
 import type { DrainPhase } from './drain.js'
 import type { CheckStatus, Probe } from './health.js'
 import type { PressureLevel } from './monitor.js'
@@ -13,6 +13,18 @@ export interface PressureChange {
   monitor: string
   /** Every monitor's reading. */
   readings: Record<string, number>
+  /** The five connections with most outbound bytes waiting, heaviest first; fewer where fewer have any. */
+  holders: MemoryHolder[]
+}
+
+/** A connection that holds memory. */
+export interface MemoryHolder {
+  id: number
+  remoteAddress: string
+  protocol: Protocol
+  /** Outbound bytes that wait in this process, as last looked at. */
+  bufferedBytes: number
+  ageMs: number
 }
 
 /** Work was refused, or would have been in a dry run. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Logger } from './logger.js'
+import type { Monitor, PressureActionName } from './monitor.js'
 
 /** Detects dead peers. `false`: no pings, no TCP keepalive. */
 export interface HeartbeatOptions {
@@ -44,6 +45,25 @@ export interface BudgetOptions {
   totalBytes?: number | 'auto' | undefined
 }
 
+/** When an action begins: with a level, or at a pressure of its own (above 0, at most 1); it ends with the same hysteresis and dwell as a level. `false`: never. */
+export type PressureThreshold = 'elevated' | 'critical' | number | false
+
+/** What is done under pressure, each from its own threshold on. docs/small-container.md says what a peer sees of it. */
+export interface PressureActions {
+  /** Responses get `Connection: close`. Default `'elevated'`. */
+  closeConnections?: PressureThreshold | undefined
+  /** Idle timeouts, heartbeat interval and timeout shrink, from all of themselves at this threshold to a quarter at a pressure of 1. Default `'elevated'`. */
+  shortenTimeouts?: PressureThreshold | undefined
+  /** Upgrades are answered with 503. Default `'elevated'`. */
+  refuseUpgrades?: PressureThreshold | undefined
+  /** Requests are answered with 503, in the order of `priority`. Probes never are. Default `'critical'`. */
+  refuseRequests?: PressureThreshold | undefined
+  /** The heaviest senders are not read for 2 s at a time, in turn. Default `'critical'`. */
+  pauseReading?: PressureThreshold | undefined
+  /** The heaviest slow consumers are closed as `slow-consumer`; where there is none, those without traffic for longest (10 s at least) as `shed`. Default 0.96. */
+  evict?: PressureThreshold | undefined
+}
+
 /** When to refuse work. */
 export interface PressureOptions {
   /** V8 heap against its limit and RSS against `limitBytes`. `'auto'`: the container's limit, else the machine's memory. `false`: memory does not act. */
@@ -58,7 +78,14 @@ export interface PressureOptions {
   warmUpMs?: number | undefined
   /** `true`: event-loop delay and utilization raise the level too. Default `false`: they are only reported. */
   eventLoop?: boolean | undefined
-  /** Requests with a priority above 0 are refused last: only when the pressure is past the middle between critical and 1. */
+  /** Monitors of your own, read with the others; one with the name of a standard monitor takes its place. Default none. */
+  monitors?: readonly Monitor[] | undefined
+  /** What is done under pressure, and from when on. `false`: nothing, the level is only reported. */
+  actions?: PressureActions | false | undefined
+  /**
+   * Which requests and upgrades are refused last. 0, the default, from the action's threshold on; a priority `p` above
+   * it when the pressure is `p / (p + 1)` of the way from there to 1, `Infinity` never; below 0 from `elevated` on.
+   */
   priority?: ((req: IncomingMessage) => number) | undefined
 }
 
@@ -166,7 +193,8 @@ export interface ResolvedDrain
 }
 
 /** The `pressure` section with its defaults. */
-export interface ResolvedPressure extends Resolved<Omit<PressureOptions, 'priority' | 'memory'>> {
+export interface ResolvedPressure extends Resolved<Omit<PressureOptions, 'priority' | 'memory' | 'actions'>> {
+  readonly actions: Readonly<Record<PressureActionName, PressureThreshold>>
   readonly memory: { readonly limitBytes: number | 'auto' } | false
   readonly priority?: (req: IncomingMessage) => number
 }

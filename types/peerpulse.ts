@@ -6,7 +6,7 @@ import type { Connection, Protocol } from './connection.js'
 import type { DrainReport } from './drain.js'
 import type { PeerpulseEvents } from './events.js'
 import type { Check, CheckOptions } from './health.js'
-import type { PressureLevel } from './monitor.js'
+import type { PressureActionName, PressureLevel } from './monitor.js'
 import type { ResolvedConfig } from './options.js'
 
 /** A `WebSocketServer` of `ws`, by what peerpulse needs of it, so that no types of `ws` are needed. */
@@ -75,7 +75,14 @@ export interface Snapshot {
   pressure: {
     level: PressureLevel
     sinceMs: number
+    /** Each monitor's last reading, its limit and where that came from. One that could not be read has no pressure. */
     monitors: Record<string, { pressure: number | undefined } & Record<string, number | string | undefined>>
+    /** Whether an action is on, and what it has done since attach (in a dry run: would have done); for `shortenTimeouts` how often it began. */
+    actions: Partial<Record<PressureActionName, { active: boolean; count: number }>>
+    /** What idle and heartbeat timeouts are multiplied with at this moment: 1 without pressure. */
+    timeoutScale: number
+    /** Connections that are not read at this moment. */
+    paused: number
   }
   loop: {
     /** Stalls of the event loop since attach: turns that came 100 ms late or more. */

@@ -14,6 +14,10 @@ export interface Transport<C> {
   readonly pings: boolean
   /** `false`: it was not sent, as the connection is ending already. */
   ping(connection: C): boolean
+  /** Stops reading, so that TCP slows the peer down. `false`: it cannot be, or the app has done it already. */
+  pause(connection: C): boolean
+  /** Goes on reading after `pause`. */
+  resume(connection: C): void
   /** The app, or we, stopped reading: the peer's silence says nothing. */
   isPaused(connection: C): boolean
   /** A request or response is on its way. */

@@ -13,6 +13,12 @@ const isCount = (value: unknown) => Number.isInteger(value) && (value as number)
 const isPart = (value: unknown) => isNumber(value, Number.MIN_VALUE) && value <= 1
 const isParts = (value: unknown) => Array.isArray(value) && value.length === 2 && value.every(isPart)
 const isStrings = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
+const isMonitors = (value: unknown) =>
+  Array.isArray(value) &&
+  value.every(
+    (monitor) => typeof monitor?.name === 'string' && monitor.name !== '' && isFunction(monitor.read),
+  ) &&
+  new Set(value.map(({ name }) => name)).size === value.length
 const uncatchable: ReadonlySet<unknown> = new Set(['SIGKILL', 'SIGSTOP'])
 const isSignal = (value: unknown) =>
   typeof value === 'string' && Object.hasOwn(constants.signals, value) && !uncatchable.has(value)
@@ -71,6 +77,8 @@ export const sections = {
     dwellMs: msOrZero(),
     warmUpMs: msOrZero(),
     eventLoop: flag(),
+    monitors: must(isMonitors, 'a list of monitors, each with a name of its own and a read()'),
+    actions: must((value) => value === false || isPlainObject(value), 'false, or an object with thresholds'),
     priority: must(isFunction, 'a function of the request that returns a number'),
   }),
   limits: v.strictObject({
@@ -115,6 +123,21 @@ export const sections = {
 
 /** `pressure.memory`, when it is not `false`. */
 export const memorySection = v.strictObject({ limitBytes: bytesOrAuto() })
+
+const threshold = () =>
+  must(
+    (value) => value === false || value === 'elevated' || value === 'critical' || isPart(value),
+    "'elevated', 'critical', a number above 0 and at most 1, or false",
+  )
+/** `pressure.actions`, when it is not `false`. */
+export const actionsSection = v.strictObject({
+  closeConnections: threshold(),
+  shortenTimeouts: threshold(),
+  refuseUpgrades: threshold(),
+  refuseRequests: threshold(),
+  pauseReading: threshold(),
+  evict: threshold(),
+})
 
 /** An object whose keys are its content: no list, no Map, no instance of a class. */
 export function isPlainObject(value: unknown): value is Record<string, unknown> {

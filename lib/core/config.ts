@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import type { PeerpulseOptions, ResolvedConfig } from '../../types/options.js'
-import { isPlainObject, memorySection, sections } from './config-schema.js'
+import type { PeerpulseOptions, ResolvedConfig, ResolvedPressure } from '../../types/options.js'
+import { actionsSection, isPlainObject, memorySection, sections } from './config-schema.js'
 import { defaults, pingShareOfIdleTimeout, sectionDefaults } from './defaults.js'
 import { ConfigError } from './errors.js'
 import { nearestName } from './nearest-name.js'
@@ -64,8 +64,9 @@ function checkShapes(options: Record<string, unknown>): string[] {
       problems.push(...(value === true ? [] : [`dryRun: must be true or false, not ${describe(value)}`]))
     else problems.push(unknownSection(name))
   }
-  const memory = isPlainObject(options.pressure) ? options.pressure.memory : undefined
+  const { memory, actions } = isPlainObject(options.pressure) ? options.pressure : {}
   if (isPlainObject(memory)) problems.push(...problemsOf(memorySection, memory, 'pressure.memory'))
+  if (isPlainObject(actions)) problems.push(...problemsOf(actionsSection, actions, 'pressure.actions'))
   return problems
 }
 
@@ -187,6 +188,15 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
       memory: overlay(defaults.pressure.memory, config.pressure.memory) as { limitBytes: number | 'auto' },
     }
   }
+  if (config.pressure) {
+    const { actions } = options.pressure || {}
+    config.pressure = {
+      ...config.pressure,
+      actions: (actions === false
+        ? Object.fromEntries(Object.keys(defaults.pressure.actions).map((name) => [name, false]))
+        : overlay(defaults.pressure.actions, actions ?? {})) as ResolvedPressure['actions'],
+    }
+  }
   if (options.drain && options.drain.terminationGraceMs !== undefined && config.drain) {
     config.drain = { ...config.drain, ...fitToGrace(options.drain.terminationGraceMs) }
   }
@@ -203,8 +213,9 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
 
 function freezeDeep<T extends object>(value: T): T {
   for (const [key, inner] of Object.entries(value)) {
-    // The app's logger, and what its lists hold, are the app's.
-    if (key !== 'log' && typeof inner === 'object' && inner !== null)
+    // The app's logger and its monitors are the app's.
+    if (key === 'monitors') Object.freeze(inner)
+    else if (key !== 'log' && typeof inner === 'object' && inner !== null)
       freezeDeep(Array.isArray(inner) ? inner : (inner as object))
   }
   return Object.freeze(value)

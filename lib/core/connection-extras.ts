@@ -23,6 +23,8 @@ export class ConnectionExtras {
   dryRunReasons: Set<CloseReason> | undefined
   /** Silence before this is not the peer's: reading was paused. */
   judgedFrom = 0
+  /** We stopped reading, to relieve pressure. */
+  readPaused = false
   /** While it is congested. */
   backlog: Backlog | undefined
   pongWait: PongWait | undefined

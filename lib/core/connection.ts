@@ -169,6 +169,8 @@ export class PeerConnection implements Connection, WheelEntry {
       this.#guarded(() => this.transport.close(this, reason))
       return
     }
+    // Its answer, a close frame or a FIN, must be read.
+    this.resumeReading()
     const notes = this.noteEnd()
     notes.protocol ??= this.transport.protocolOf(this)
     this.settle(reason)
@@ -193,6 +195,30 @@ export class PeerConnection implements Connection, WheelEntry {
     if (notes.pendingReason !== undefined) return
     notes.pendingReason = reason
     this.#guarded(() => this.transport.retire(this))
+  }
+
+  /** Has TCP slow the peer down. `false`: the app stopped reading already, or there is nothing to stop. */
+  pauseReading(): boolean {
+    try {
+      if (!this.transport.pause(this)) return false
+    } catch (error) {
+      this.host.failed(error)
+      return false
+    }
+    this.needExtras().readPaused = true
+    return true
+  }
+
+  /** Its silence meanwhile was our doing. */
+  resumeReading(): void {
+    const { extras } = this
+    if (extras?.readPaused !== true) return
+    const { now } = this.host.clock
+    extras.readPaused = false
+    extras.judgedFrom = now
+    this.active = now
+    this.inboundActive = now
+    this.#guarded(() => this.transport.resume(this))
   }
 
   #destroy(reset: boolean): void {

@@ -22,6 +22,15 @@ export const defaults = {
     dwellMs: 5_000,
     warmUpMs: 10_000,
     eventLoop: false,
+    monitors: [],
+    actions: {
+      closeConnections: 'elevated',
+      shortenTimeouts: 'elevated',
+      refuseUpgrades: 'elevated',
+      refuseRequests: 'critical',
+      pauseReading: 'critical',
+      evict: 0.96,
+    },
   },
   limits: { maxConnections: false, maxPerPeer: false, handshakeTimeoutMs: 10_000, trustProxy: false },
   drain: {

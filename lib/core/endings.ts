@@ -26,6 +26,13 @@ export class Endings {
     return true
   }
 
+  /** A slow consumer. A WebSocket gets its close frame, though it will hardly read it; a response that is not read has no other end than the socket's. */
+  evict(connection: PeerConnection): boolean {
+    return connection.protocol === 'websocket'
+      ? this.close(connection, 'slow-consumer')
+      : this.terminate(connection, 'slow-consumer')
+  }
+
   /** With the present or next response. `false`: dry run, it lives on. */
   retire(connection: PeerConnection, reason: CloseReason): boolean {
     if (this.reportsOnly(connection, reason, 'closed after its next response')) return false

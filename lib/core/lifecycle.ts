@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
 import type { ResolvedConfig } from '../../types/options.js'
-import { Clock } from './clock.js'
+import { Clock, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
 import type { ConnectionHost } from './connection-host.js'
 import type { Policy } from './policy.js'
@@ -19,6 +19,8 @@ import { Wheel } from './wheel.js'
 const looksPerTick = 1_000
 /** Every connection is looked at once in so many ticks, however many there are. */
 const ticksPerLap = 10
+/** So long a lap takes at most, in credited milliseconds; and one tick. */
+export const lapMs = (ticksPerLap + 1) * tickMs
 /** When a connection is visited again after its visit threw. */
 const afterErrorMs = 1_000
 

@@ -1,5 +1,5 @@
 import type { Protocol } from '../../types/connection.js'
-import type { Monitor } from '../../types/monitor.js'
+import type { Monitor, PressureActionName } from '../../types/monitor.js'
 import type { Snapshot } from '../../types/peerpulse.js'
 import type { Clock } from '../core/clock.js'
 import type { Endings } from '../core/endings.js'
@@ -25,6 +25,9 @@ export interface SnapshotSources {
     monitors: readonly Monitor[]
     readings: Record<string, number>
   }
+  readonly actions: Readonly<Partial<Record<PressureActionName, { active: boolean; count: number }>>>
+  readonly timeoutScale: number
+  readonly paused: number
 }
 
 export function takeSnapshot(from: SnapshotSources): Snapshot {
@@ -69,6 +72,11 @@ export function takeSnapshot(from: SnapshotSources): Snapshot {
           { pressure: from.pressure.readings[monitor.name], ...monitor.describe?.() },
         ]),
       ),
+      actions: Object.fromEntries(
+        Object.entries(from.actions).map(([name, { active, count }]) => [name, { active, count }]),
+      ),
+      timeoutScale: from.timeoutScale,
+      paused: from.paused,
     },
     loop: {
       stalls: clock.stallCount,

@@ -8,15 +8,19 @@ import { createLifetime } from './lifetime.js'
 import { createHandshakeDeadline } from './limits.js'
 
 /** The policies that look at one connection at a time, as the configuration asks for them. */
-export function createConnectionPolicies(config: ResolvedConfig, endings: Endings): Policy[] {
+export function createConnectionPolicies(
+  config: ResolvedConfig,
+  endings: Endings,
+  timeoutScale: () => number,
+): Policy[] {
   const { limits, heartbeat, idle, lifetime } = config
   const policies: Policy[] = []
   if (limits && limits.handshakeTimeoutMs !== false) {
     policies.push(createHandshakeDeadline(limits.handshakeTimeoutMs, endings))
   }
-  if (heartbeat) policies.push(createHeartbeat(heartbeat, endings))
+  if (heartbeat) policies.push(createHeartbeat(heartbeat, endings, timeoutScale))
   // After the heartbeat: who is dead is not idle. And without the section too: a connection may have a timeout of its own.
-  policies.push(createIdle(idle || defaults.idle, endings))
+  policies.push(createIdle(idle || defaults.idle, endings, timeoutScale))
   if (lifetime) policies.push(createLifetime(lifetime, endings))
   return policies
 }

@@ -17,9 +17,12 @@ const largeBytes = 64 * 1024
  * Pings silent peers and terminates those that stay silent, as `half-open`. Any inbound byte is life. Times are
  * credited (see Clock), so a stall of our own loop is not the peer's silence.
  */
-export function createHeartbeat(config: { intervalMs: number; timeoutMs: number }, endings: Endings): Policy {
-  const { intervalMs, timeoutMs } = config
-  function ping(connection: PeerConnection, now: number): number {
+export function createHeartbeat(
+  config: { intervalMs: number; timeoutMs: number },
+  endings: Endings,
+  timeoutScale: () => number,
+): Policy {
+  function ping(connection: PeerConnection, now: number, intervalMs: number, timeoutMs: number): number {
     const behindBytes = connection.transport.bufferedBytes(connection) > largeBytes
     if (!connection.transport.ping(connection)) return now + intervalMs
     connection.pingSentAt = now
@@ -31,7 +34,12 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
   }
 
   /** The ping is behind bytes of ours that drain, or that the kernels hold and pass on no faster than they took them. */
-  function pongMayStillCome(connection: PeerConnection, wait: PongWait, now: number): boolean {
+  function pongMayStillCome(
+    connection: PeerConnection,
+    wait: PongWait,
+    now: number,
+    timeoutMs: number,
+  ): boolean {
     const { pingSentAt } = connection
     if (now - pingSentAt >= timeoutMs * maxCreditTimeouts) return false
     const drained = connection.transport.drainedBytes(connection)
@@ -47,6 +55,9 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
   return {
     visit(connection, now) {
       if (!connection.transport.pings || connection.state !== 'open') return Number.POSITIVE_INFINITY
+      const scale = timeoutScale()
+      const intervalMs = config.intervalMs * scale
+      const timeoutMs = config.timeoutMs * scale
       const silentSince = Math.max(connection.seen, connection.extras?.judgedFrom ?? 0)
       if (silentSince >= connection.pingSentAt) connection.pingSentAt = never
       if (connection.pingSentAt === never && now < silentSince + intervalMs) return silentSince + intervalMs
@@ -54,14 +65,14 @@ export function createHeartbeat(config: { intervalMs: number; timeoutMs: number 
       if (connection.transport.isPaused(connection)) {
         connection.needExtras().judgedFrom = now
         if (connection.pingSentAt === never || now - connection.pingSentAt >= intervalMs)
-          ping(connection, now)
+          ping(connection, now, intervalMs, timeoutMs)
         return now + intervalMs
       }
-      if (connection.pingSentAt === never) return ping(connection, now)
+      if (connection.pingSentAt === never) return ping(connection, now, intervalMs, timeoutMs)
       const wait = connection.extras?.pongWait
       const deadline = (wait?.creditAt ?? connection.pingSentAt) + timeoutMs
       if (now < deadline) return deadline
-      if (wait !== undefined && pongMayStillCome(connection, wait, now)) return now + timeoutMs
+      if (wait !== undefined && pongMayStillCome(connection, wait, now, timeoutMs)) return now + timeoutMs
       // In a dry run it lives on; it is judged anew from the next ping.
       if (!endings.terminate(connection, 'half-open')) connection.pingSentAt = never
       return now + intervalMs

@@ -13,18 +13,21 @@ const protocolLookMs = 1_000
 export function createIdle(
   config: { inboundMs: number | false; sseMs: number | false },
   endings: Endings,
+  timeoutScale: () => number,
 ): Policy {
   function inboundTimeout(connection: PeerConnection): number | false {
     const { protocol } = connection
     return protocol === 'websocket' || protocol === 'upgraded' ? config.inboundMs : false
   }
 
+  const scaled = (timeoutMs: number | false) => timeoutMs !== false && timeoutMs * timeoutScale()
+
   return {
     visit(connection, now) {
       if (connection.state !== 'open') return forever
       if (connection.phase === 'upgrade') return now + protocolLookMs
-      const anyMs = connection.idleTimeoutMs
-      const inboundMs = inboundTimeout(connection)
+      const anyMs = scaled(connection.idleTimeoutMs)
+      const inboundMs = scaled(inboundTimeout(connection))
       if (anyMs === false && inboundMs === false) {
         return config.sseMs !== false && connection.protocol === 'http1' ? now + protocolLookMs : forever
       }

@@ -5,6 +5,11 @@ import { never } from '../core/connection.js'
 
 const ranks: Record<PressureLevel, number> = { normal: 0, elevated: 1, critical: 2 }
 
+/** A level's change, as the monitors tell it. */
+export type LevelChange = Omit<PressureChange, 'holders'>
+
+type PressureConfig = Pick<ResolvedPressure, 'enter' | 'leave' | 'dwellMs' | 'warmUpMs'>
+
 /** Reads the monitors and keeps the level: up at once, down only below the leave threshold and after the dwell. */
 export class Pressure {
   level: PressureLevel = 'normal'
@@ -14,38 +19,34 @@ export class Pressure {
   pressure = 0
   monitor = 'none'
   readonly readings: Record<string, number> = {}
-  readonly #config: ResolvedPressure
-  readonly #monitors: readonly Monitor[]
-  readonly #onChange: (change: PressureChange) => void
+  readonly monitors: readonly Monitor[]
+  readonly #config: PressureConfig
+  readonly #onChange: (change: LevelChange) => void
   readonly #onMonitorError: (monitor: string, error: unknown) => void
   readonly #broken = new Set<Monitor>()
   #startedAt = never
 
   constructor(
-    config: ResolvedPressure,
+    config: PressureConfig,
     monitors: readonly Monitor[],
-    onChange: (change: PressureChange) => void,
+    onChange: (change: LevelChange) => void,
     onMonitorError: (monitor: string, error: unknown) => void,
   ) {
     this.#config = config
-    this.#monitors = monitors
+    this.monitors = monitors
     this.#onChange = onChange
     this.#onMonitorError = onMonitorError
   }
 
-  get monitors(): readonly Monitor[] {
-    return this.#monitors
-  }
-
-  /** Reads every monitor. Called about twice a second. */
-  update(now: number): void {
+  /** Reads every monitor. `false`: still warming up, nobody is to act on it. */
+  update(now: number): boolean {
     if (this.#startedAt === never) this.#startedAt = now
     this.pressure = 0
     this.monitor = 'none'
-    for (const monitor of this.#monitors) this.#read(monitor)
-    if (now - this.#startedAt < this.#config.warmUpMs) return
+    for (const monitor of this.monitors) if (!this.#broken.has(monitor)) this.#read(monitor)
+    if (now - this.#startedAt < this.#config.warmUpMs) return false
     const next = this.#nextLevel(now)
-    if (next === this.level) return
+    if (next === this.level) return true
     const previous = this.level
     this.level = next
     this.since = now
@@ -56,29 +57,40 @@ export class Pressure {
       monitor: this.monitor,
       readings: { ...this.readings },
     })
+    return true
   }
 
-  /** Past the middle between critical and full: even what has priority is refused. */
-  get extreme(): boolean {
-    return this.level === 'critical' && this.pressure >= (this.#config.enter[1] + 1) / 2
+  /** Whether the level is this one or a higher one. */
+  isAtLeast(level: PressureLevel): boolean {
+    return ranks[this.level] >= ranks[level]
   }
 
   stop(): void {
-    for (const monitor of this.#monitors) monitor.stop?.()
+    for (const monitor of this.monitors) {
+      try {
+        monitor.stop?.()
+      } catch (error) {
+        this.#onMonitorError(monitor.name, error)
+      }
+    }
   }
 
   #read(monitor: Monitor): void {
-    if (this.#broken.has(monitor)) return
     try {
-      const reading = monitor.read()
-      if (reading === undefined || !Number.isFinite(reading)) return
-      this.readings[monitor.name] = reading
-      if (monitor.acts && reading > this.pressure) {
-        this.pressure = reading
+      const reading: unknown = monitor.read()
+      if (reading === undefined) return
+      if (typeof reading !== 'number' || Number.isNaN(reading)) {
+        throw new TypeError(`read() must return a number from 0 to 1, or undefined, not ${String(reading)}`)
+      }
+      const pressure = Math.min(1, Math.max(0, reading))
+      this.readings[monitor.name] = pressure
+      if (monitor.acts !== false && pressure > this.pressure) {
+        this.pressure = pressure
         this.monitor = monitor.name
       }
     } catch (error) {
       this.#broken.add(monitor)
+      delete this.readings[monitor.name]
       this.#onMonitorError(monitor.name, error)
     }
   }

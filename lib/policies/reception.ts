@@ -9,7 +9,8 @@ import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import type { Drain } from './drain.js'
 import { ConnectionLimits } from './limits.js'
-import type { Pressure } from './pressure.js'
+import type { PressureAction } from './pressure-actions.js'
+import type { PressureControl } from './pressure-control.js'
 import { Shedding } from './shedding.js'
 
 /** What the reception asks of the other rooms. */
@@ -33,13 +34,14 @@ export class Reception {
   readonly #drain: Drain
   readonly #limits: ConnectionLimits | undefined
   readonly #shedding: Shedding | undefined
+  readonly #closing: PressureAction | undefined
 
   constructor(
     desk: ReceptionDesk,
     config: Pick<ResolvedConfig, 'limits' | 'pressure'>,
     endings: Endings,
     drain: Drain,
-    pressure: Pressure | undefined,
+    control: PressureControl | undefined,
     registry: Registry,
   ) {
     this.#desk = desk
@@ -47,9 +49,10 @@ export class Reception {
     this.#drain = drain
     this.#limits = config.limits ? new ConnectionLimits(config.limits, registry) : undefined
     this.#shedding =
-      config.pressure && pressure
-        ? new Shedding(pressure, config.pressure, (error) => desk.onPriorityError(error))
+      config.pressure && control
+        ? new Shedding(control, config.pressure, (error) => desk.onPriorityError(error))
         : undefined
+    this.#closing = control?.actions.all.closeConnections
   }
 
   /** Whether a socket is to be destroyed at accept. */
@@ -83,8 +86,10 @@ export class Reception {
     if (this.#desk.answerProbe(req, res)) return true
     if (this.#drain.active) connection.retire('drain')
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
-    if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection))
+    if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection)) {
+      if (this.#closing?.active === true) this.#makeLast(connection, this.#closing)
       return false
+    }
     if (connection.exchange !== undefined && keepsConnection(refusal, req)) {
       connection.exchange.keptRefusal = refusal
     } else {
@@ -110,6 +115,11 @@ export class Reception {
     return refusal !== undefined && this.#refuses('upgrade', refusal, connection.remoteAddress, connection)
       ? refusal
       : undefined
+  }
+
+  #makeLast(connection: PeerConnection, closing: PressureAction): void {
+    if (connection.endNotes?.pendingReason === undefined) closing.count++
+    this.#endings.retire(connection, 'shed')
   }
 
   /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */

@@ -1,46 +1,61 @@
 import type { IncomingMessage } from 'node:http'
 import type { Refusal } from '../core/refusal.js'
-import type { Pressure } from './pressure.js'
+import type { PressureAction } from './pressure-actions.js'
+import type { PressureControl } from './pressure-control.js'
 
-/** Says which work is refused at which level: upgrades from `elevated`, requests from `critical`, priority last. */
+/** Says which work is refused at which pressure: upgrades first, then requests, in the order of their priority. */
 export class Shedding {
-  readonly #pressure: Pressure
+  readonly #control: PressureControl
   readonly #dwellMs: number
   readonly #priority: ((req: IncomingMessage) => number) | undefined
   readonly #onPriorityError: (error: unknown) => void
 
   constructor(
-    pressure: Pressure,
+    control: PressureControl,
     config: { dwellMs: number; priority?: ((req: IncomingMessage) => number) | undefined },
     onPriorityError: (error: unknown) => void,
   ) {
-    this.#pressure = pressure
+    this.#control = control
     this.#dwellMs = config.dwellMs
     this.#priority = config.priority
     this.#onPriorityError = onPriorityError
   }
 
   upgrade(req: IncomingMessage): Refusal | undefined {
-    return this.#pressure.level === 'normal' || this.#isSpared(req) ? undefined : this.#refusal()
+    return this.#judge(this.#control.actions.all.refuseUpgrades, req)
   }
 
   request(req: IncomingMessage): Refusal | undefined {
-    return this.#pressure.level !== 'critical' || this.#isSpared(req) ? undefined : this.#refusal()
+    return this.#judge(this.#control.actions.all.refuseRequests, req)
   }
 
-  #isSpared(req: IncomingMessage): boolean {
-    if (this.#priority === undefined || this.#pressure.extreme) return false
+  #judge(action: PressureAction, req: IncomingMessage): Refusal | undefined {
+    const { at, active } = action
+    const { level, pressure } = this.#control.pressure
+    if (at === undefined || (!active && (level === 'normal' || this.#priority === undefined)))
+      return undefined
+    const priority = this.#priorityOf(req)
+    // What has a negative priority goes first, as soon as there is any pressure.
+    if (!active && priority >= 0) return undefined
+    if (priority > 0 && pressure < lastsUntil(at, priority)) return undefined
+    action.count++
+    return this.#refusal()
+  }
+
+  #priorityOf(req: IncomingMessage): number {
+    if (this.#priority === undefined) return 0
     try {
-      return this.#priority(req) > 0
+      const priority = this.#priority(req)
+      return typeof priority === 'number' && !Number.isNaN(priority) ? priority : 0
     } catch (error) {
       this.#onPriorityError(error)
-      return false
+      return 0
     }
   }
 
   /** Nothing gets better before the dwell is over; the jitter keeps the refused from coming back together. */
   #refusal(): Refusal {
-    const { level, monitor, pressure } = this.#pressure
+    const { level, monitor, pressure } = this.#control.pressure
     const leastS = Math.max(1, Math.ceil(this.#dwellMs / 1000))
     return {
       status: 503,
@@ -49,4 +64,10 @@ export class Shedding {
       retryAfterS: leastS + Math.floor(Math.random() * (leastS + 1)),
     }
   }
+}
+
+/** The pressure at which a positive priority helps no more: 1 half the way from the threshold to full, 2 two thirds, 3 three quarters. */
+function lastsUntil(at: number, priority: number): number {
+  const part = priority === Number.POSITIVE_INFINITY ? 1 : priority / (priority + 1)
+  return part === 1 ? Number.POSITIVE_INFINITY : at + (1 - at) * part
 }

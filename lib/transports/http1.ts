@@ -59,6 +59,17 @@ export const http1: PeerTransport = {
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: () => false,
+  /** Only a body that flows. One that nobody reads yet must not begin to flow when we resume it, or its bytes are lost. */
+  pause(connection) {
+    const req = connection.exchange?.current()?.req
+    if (req === undefined || req.complete || req.readableFlowing !== true) return false
+    req.pause()
+    return true
+  },
+  resume(connection) {
+    const req = connection.exchange?.current()?.req
+    if (req?.readableFlowing === false) req.resume()
+  },
   isBusy: (connection) => connection.exchange?.current() !== undefined && !isEventStream(connection),
   retire: makeLast,
   close(connection, reason) {

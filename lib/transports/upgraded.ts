@@ -21,6 +21,9 @@ export const upgraded: PeerTransport = {
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: ({ socket }) => socket.isPaused(),
+  /** Its library may count on what it has set going. */
+  pause: () => false,
+  resume() {},
   isBusy: () => false,
   retire() {},
   close({ socket }, reason) {

@@ -42,6 +42,17 @@ export const websocket: PeerTransport = {
     return true
   },
   isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
+  pause(connection) {
+    const webSocket = webSocketOf(connection)
+    // Before ws 8.3 there is no `pause`.
+    if (webSocket.readyState !== OPEN || webSocket.pause === undefined || websocket.isPaused(connection))
+      return false
+    webSocket.pause()
+    return true
+  },
+  resume(connection) {
+    webSocketOf(connection).resume?.()
+  },
   isBusy: () => false,
   retire() {},
   close(connection, reason) {

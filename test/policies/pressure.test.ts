@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
-import type { PressureChange } from 'peerpulse'
 import { WebSocket } from 'ws'
-import { Pressure } from '../../lib/policies/pressure.js'
+import { type LevelChange, Pressure } from '../../lib/policies/pressure.js'
 import { until } from '../scenarios/support.js'
 import { openSocket, readAll, start } from './support.js'
 
@@ -18,11 +17,11 @@ const config = {
 
 function fakePressure(): {
   pressure: Pressure
-  changes: PressureChange[]
+  changes: LevelChange[]
   read(value: number, now: number): void
 } {
   let reading = 0
-  const changes: PressureChange[] = []
+  const changes: LevelChange[] = []
   const pressure = new Pressure(
     { ...config, enter: [...config.enter], leave: [...config.leave] },
     [
