@@ -193,7 +193,8 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly #look = (connection: PeerConnection): void => {
     try {
       connection.endIfDrained()
-      connection.sample()
+      // Once it is closing, the bytes are those of its end.
+      if (connection.state !== 'closing') connection.sample()
       this.#parts.look(connection, this.clock.now)
       const { tcpKeepAliveMs } = this.#parts
       if (!connection.keepsAlive && tcpKeepAliveMs !== false)
