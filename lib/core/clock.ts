@@ -24,6 +24,8 @@ export const tickMs = 100
 const stallMs = 100
 /** Stalls remembered, to translate credited time into epoch time and to tell what a connection lived through. */
 const maxStalls = 256
+/** Ticks whose lateness is remembered: the fewest that have a 99th percentile, 10 s of a loop that turns. */
+const latenessTicks = 100
 
 interface Stall {
   /** Credited time at its end. */
@@ -49,13 +51,14 @@ export class Clock {
   stallCount = 0
   stalledMs = 0
   longestStallMs = 0
-  /** How late the latest tick was since somebody set this to 0: a free measure of the loop's delay. */
-  peakLatenessMs = 0
+  /** How late each of the last ticks was, in no order; 0 where there was none yet. A free measure of the loop's delay. */
+  readonly latenessMs = new Float64Array(latenessTicks)
 
   readonly #source: TimeSource
   readonly #turn: () => void
   #timer: ReturnType<TimeSource['every']> | undefined
   #last = 0
+  #ticks = 0
   #deferred = false
   #epochOffset = 0
   #stalls: Stall[] = []
@@ -69,6 +72,7 @@ export class Clock {
 
   start(): void {
     if (this.#timer !== undefined) return
+    this.latenessMs.fill(0)
     this.#last = this.#source.now()
     this.#epochOffset = this.#source.epoch() - this.#exact
     this.#timer = this.#source.every(tickMs, () => this.#onTimer())
@@ -126,7 +130,7 @@ export class Clock {
     const elapsed = real - this.#last
     this.#last = real
     const lateMs = Math.max(0, elapsed - tickMs)
-    this.peakLatenessMs = Math.max(this.peakLatenessMs, lateMs)
+    this.latenessMs[this.#ticks++ % latenessTicks] = lateMs
     this.#exact += lateMs < stallMs ? elapsed : tickMs
     this.now = Math.round(this.#exact / tickMs) * tickMs
     // The wall clock may jump, and does after a suspend.

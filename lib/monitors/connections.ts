@@ -6,16 +6,6 @@ export function createConnectionsMonitor(count: () => number, maxConnections: nu
     name: 'connections',
     acts: false,
     read: () => count() / maxConnections,
-    describe: () => ({ maxConnections }),
-  }
-}
-
-/** Outbound bytes of all connections against the total budget. Only reported: the budget evicts by itself. */
-export function createBufferedMonitor(bytes: () => number, totalBytes: number): Monitor {
-  return {
-    name: 'buffered',
-    acts: false,
-    read: () => bytes() / totalBytes,
-    describe: () => ({ limitBytes: totalBytes, bufferedBytes: bytes() }),
+    describe: () => ({ maxConnections, connections: count() }),
   }
 }

@@ -2,25 +2,34 @@ import type { Monitor } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { Registry } from '../core/registry.js'
-import { createBufferedMonitor, createConnectionsMonitor } from './connections.js'
-import { createLoopDelayMonitor, createLoopUtilizationMonitor } from './event-loop.js'
+import { createBufferedMonitor } from './buffered.js'
+import { type Cgroup, findCgroup } from './cgroup.js'
+import { createConnectionsMonitor } from './connections.js'
+import { createContainerMonitor } from './container.js'
 import { createHeapMonitor } from './heap.js'
+import { createLoopDelayMonitor } from './loop-delay.js'
+import { createLoopUtilizationMonitor } from './loop-utilization.js'
 import { memoryLimit } from './memory-limit.js'
 import { createRssMonitor } from './rss.js'
 
 /** The monitors that a configuration asks for. */
 export function createMonitors(
-  pressure: ResolvedPressure,
-  clock: Clock,
-  registry: Registry,
+  pressure: Pick<ResolvedPressure, 'eventLoop' | 'memory'>,
+  clock: Pick<Clock, 'latenessMs'>,
+  registry: Pick<Registry, 'bufferedBytes' | 'size'>,
   caps: { totalBytes: number | undefined; maxConnections: number | false },
+  /** The control group that limits this process; `null`: none does. */
+  cgroup: Cgroup | null = findCgroup() ?? null,
 ): Monitor[] {
   const monitors = [
     createLoopDelayMonitor(clock, pressure.eventLoop),
     createLoopUtilizationMonitor(pressure.eventLoop),
   ]
-  if (pressure.memory)
-    monitors.push(createHeapMonitor(), createRssMonitor(memoryLimit(pressure.memory.limitBytes)))
+  if (pressure.memory) {
+    const limit = memoryLimit(pressure.memory.limitBytes)
+    monitors.push(createHeapMonitor(limit), createRssMonitor(limit))
+    if (cgroup !== null) monitors.push(createContainerMonitor(cgroup))
+  }
   if (caps.totalBytes !== undefined)
     monitors.push(createBufferedMonitor(() => registry.bufferedBytes, caps.totalBytes))
   if (caps.maxConnections !== false)

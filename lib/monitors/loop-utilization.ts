@@ -1,0 +1,26 @@
+import { type EventLoopUtilization, performance } from 'node:perf_hooks'
+import type { Monitor } from '../../types/monitor.js'
+
+/**
+ * The share of the time since the last reading in which the loop was busy. Taken against process start it would say
+ * nothing about now.
+ */
+export function createLoopUtilizationMonitor(
+  acts: boolean,
+  read: () => EventLoopUtilization = () => performance.eventLoopUtilization(),
+): Monitor {
+  let last = read()
+  let windowMs = 0
+  return {
+    name: 'eventLoopUtilization',
+    acts,
+    read() {
+      const now = read()
+      const { utilization, idle, active } = performance.eventLoopUtilization(now, last)
+      last = now
+      windowMs = idle + active
+      return utilization
+    },
+    describe: () => ({ windowMs: Math.round(windowMs) }),
+  }
+}
