@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Clock } from '../../lib/core/clock.js'
 import { type Cgroup, cgroupLevels } from '../../lib/monitors/cgroup.js'
 import { wholeFiles } from '../../lib/monitors/files.js'
@@ -65,7 +66,20 @@ export default function start(): Commands {
   return {
     names: () => monitors.map(({ name }) => name),
     group: () => ({ isReal, version: cgroup.version }),
-    /** Microseconds of CPU of one reading of these monitors, with other work before each that is not counted. */
+    /** Microseconds of CPU of one reading of these monitors, at this interval in a process that does nothing else. */
+    async atIntervals(names: string[], count: number, intervalMs: number) {
+      const which = chosen(names)
+      let spent = 0
+      for (let i = 0; i < count; i++) {
+        await sleep(intervalMs)
+        const before = process.cpuUsage()
+        readAll(which)
+        const { user, system } = process.cpuUsage(before)
+        spent += user + system
+      }
+      return spent / count
+    },
+    /** The same with other work before each that is not counted. */
     between(names: string[], count: number) {
       const which = chosen(names)
       let spent = 0
