@@ -95,7 +95,8 @@ class Pulse implements Peerpulse {
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
-    this.#targets = new Targets(this.#lifecycle, this.#serverKnobs())
+    const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
+    this.#targets = new Targets(this.#lifecycle, this.#serverKnobs(), config.budget ? lookAtWrite : undefined)
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
     this.#policies = createConnectionPolicies(
       config,

@@ -3,8 +3,14 @@ import type { Backlog } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
 import type { Registry } from '../core/registry.js'
 
-/** Evictions for the total budget in one tick. */
-const maxEvictionsPerTick = 16
+/** Evictions for the total budget in one walk over the connections: each tick, and in a loop that writes. */
+const maxEvictionsPerWalk = 16
+/** Walks in a loop while the total budget fills up once: few enough to cost nothing, and no walk is far behind. */
+const walksPerTotal = 64
+/** What all hold together, those that are closing included, in total budgets. */
+const mostTotals = 2
+/** Beyond that, whoever is written to and holds more than this part of an equal share is evicted. */
+const spareShare = 1 / 4
 
 interface BudgetConfig {
   perConnectionBytes: number
@@ -33,6 +39,8 @@ export class Budget {
   readonly #registry: Registry
   readonly #endings: Endings
   readonly #onChange: (connection: PeerConnection) => void
+  /** The sum from which on a write has us walk over the connections again. */
+  #walkFrom = 0
 
   constructor(
     config: BudgetConfig,
@@ -50,7 +58,7 @@ export class Budget {
 
   /** Looks at what one connection buffers. Called for every connection, every tick on small servers, once a second on large ones. */
   look(connection: PeerConnection, now: number): void {
-    const buffered = connection.bufferedBytes
+    const buffered = this.#bufferedBy(connection)
     if (buffered !== connection.bufferedSample) this.#registry.noteBuffered(connection, buffered)
     const backlog = connection.extras?.backlog
     if (backlog !== undefined) this.#lookCongested(connection, backlog, buffered, now)
@@ -61,6 +69,26 @@ export class Budget {
       })
     }
     if (buffered > this.#config.perConnectionBytes) this.#evict(connection)
+  }
+
+  /**
+   * Looks before something more is written to a connection with a backlog: a producer that writes in one long loop lets
+   * no tick run. In such a loop nothing that was evicted gives its memory back, so the sum only grows.
+   */
+  lookAtWrite(connection: PeerConnection): void {
+    this.look(connection, connection.host.clock.now)
+    const { bufferedBytes, size } = this.#registry
+    if (bufferedBytes <= this.totalBytes) return
+    if (bufferedBytes >= this.#walkFrom) this.#walk()
+    const spared = (this.totalBytes / size) * spareShare
+    if (bufferedBytes > this.totalBytes * mostTotals && connection.bufferedSample > spared)
+      this.#evict(connection)
+  }
+
+  /** What a WebSocket is sent while it closes is dropped, and yet `ws` counts it: there it can only become less. */
+  #bufferedBy(connection: PeerConnection): number {
+    const { bufferedBytes } = connection
+    return connection.state === 'closing' ? Math.min(bufferedBytes, connection.bufferedSample) : bufferedBytes
   }
 
   #lookCongested(connection: PeerConnection, backlog: Backlog, buffered: number, now: number): void {
@@ -78,19 +106,25 @@ export class Budget {
 
   /** Called once a tick: evicts the heaviest while all together are over the budget. */
   enforceTotal(): void {
-    if (this.#registry.bufferedBytes <= this.totalBytes) return
-    // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
-    const open = this.#registry
+    this.#walkFrom = 0
+    if (this.#registry.bufferedBytes > this.totalBytes) this.#walk()
+  }
+
+  #walk(): void {
+    this.#walkFrom = this.#registry.bufferedBytes + this.totalBytes / walksPerTotal
+    // Who was terminated is on its way out; its memory is gone with this turn of the event loop.
+    const holders = this.#registry
       .all()
-      .filter((connection) => connection.bufferedSample > 0 && connection.state !== 'closing')
-    let sum = open.reduce((bytes, connection) => bytes + connection.bufferedSample, 0)
-    if (sum <= this.totalBytes) return
-    open.sort((a, b) => b.bufferedSample - a.bufferedSample)
-    for (const connection of open.slice(0, maxEvictionsPerTick)) {
-      if (sum <= this.totalBytes) return
-      sum -= connection.bufferedSample
-      this.#evict(connection)
-    }
+      .filter(({ bufferedSample, endNotes }) => bufferedSample > 0 && endNotes?.terminated !== true)
+      .sort((a, b) => b.bufferedSample - a.bufferedSample)
+    // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
+    const open = holders.filter(({ state }) => state !== 'closing')
+    endHeaviest(open, this.totalBytes, (connection) => this.#evict(connection))
+    // That may be as much again. What is more is taken from them at once.
+    const held = holders.filter(({ endNotes }) => endNotes?.terminated !== true)
+    const most = this.totalBytes * mostTotals - sumOf(held.filter(({ state }) => state !== 'closing'))
+    const closing = held.filter(({ state }) => state === 'closing')
+    endHeaviest(closing, most, (connection) => void this.#endings.terminate(connection, 'slow-consumer'))
   }
 
   #setBacklog(connection: PeerConnection, backlog: Backlog | undefined): void {
@@ -104,5 +138,22 @@ export class Budget {
     if (connection.state === 'closing' || connection.state === 'closed') return
     if (connection.protocol === 'websocket') this.#endings.close(connection, 'slow-consumer')
     else this.#endings.terminate(connection, 'slow-consumer')
+  }
+}
+
+const sumOf = (connections: readonly PeerConnection[]) =>
+  connections.reduce((bytes, { bufferedSample }) => bytes + bufferedSample, 0)
+
+/** Of connections in falling order, a bounded number: until the others buffer no more than `most`. */
+function endHeaviest(
+  connections: readonly PeerConnection[],
+  most: number,
+  end: (connection: PeerConnection) => void,
+): void {
+  let sum = sumOf(connections)
+  for (const connection of connections.slice(0, maxEvictionsPerWalk)) {
+    if (sum <= most) return
+    sum -= connection.bufferedSample
+    end(connection)
   }
 }

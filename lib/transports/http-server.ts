@@ -34,6 +34,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
     if (exchange === undefined || exchange.holds(res)) return false
+    if (!exchange.requestSeen) listeners.watchResponses(req.socket)
     exchange.take(res)
     connection.markSeen()
     if (connection.endNotes?.pendingReason !== undefined) connection.transport.retire(connection)

@@ -4,6 +4,7 @@ import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { upgraded } from './upgraded.js'
 import type { WebSocketListeners } from './websocket.js'
+import type { WriteGuard } from './write-guard.js'
 import { webSocketOn } from './ws-internals.js'
 
 /**
@@ -13,14 +14,17 @@ import { webSocketOn } from './ws-internals.js'
 export class SocketListeners {
   readonly #sink: ConnectionSink
   readonly #webSockets: WebSocketListeners
+  readonly #guard: WriteGuard | undefined
   readonly #onError: (this: Socket, error: NodeJS.ErrnoException) => void
   readonly #onEnd: (this: Socket) => void
   readonly #onClose: (this: Socket) => void
   readonly #onNewListener: (this: Socket, event: string | symbol) => void
 
-  constructor(sink: ConnectionSink, webSockets: WebSocketListeners) {
+  /** `guard`: sees what responses write. */
+  constructor(sink: ConnectionSink, webSockets: WebSocketListeners, guard: WriteGuard | undefined) {
     this.#sink = sink
     this.#webSockets = webSockets
+    this.#guard = guard
     this.#onError = function (this: Socket, error) {
       const connection = carried(sink, this)
       if (connection !== undefined) noteError(connection, error)
@@ -68,6 +72,11 @@ export class SocketListeners {
     this.watch(socket, connection)
   }
 
+  /** The first request of a connection came. Not at accept: most WebSockets never have a request of another kind. */
+  watchResponses(socket: Socket): void {
+    this.#guard?.put(socket)
+  }
+
   /** The app gets the socket for another protocol. */
   watchUpgrade(connection: PeerConnection): void {
     const { exchange } = connection
@@ -99,6 +108,7 @@ export class SocketListeners {
     socket.removeListener('end', this.#onEnd)
     socket.removeListener('close', this.#onClose)
     socket.removeListener('newListener', this.#onNewListener)
+    this.#guard?.takeOff(socket)
     uncarry(this.#sink, socket)
   }
 }

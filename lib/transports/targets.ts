@@ -9,6 +9,7 @@ import { watchHttpServer } from './http-server.js'
 import { SocketListeners } from './socket-listeners.js'
 import { WebSocketListeners } from './websocket.js'
 import { watchWebSocketServer } from './websocket-server.js'
+import { createResponseGuard, createSendGuard, type LookAtWrite } from './write-guard.js'
 import { httpServerBelow } from './ws-internals.js'
 
 /** Node's own timeouts, set while a server is attached. */
@@ -29,11 +30,20 @@ export class Targets {
   readonly #knobs: ServerKnobs
   readonly #attached = new Map<object, Attached>()
 
-  constructor(sink: ConnectionSink, knobs: ServerKnobs) {
+  /** `lookAtWrite`: asked before something is written to a peer that has a backlog; without it writes are not seen. */
+  constructor(sink: ConnectionSink, knobs: ServerKnobs, lookAtWrite: LookAtWrite | undefined) {
     this.#sink = sink
     this.#knobs = knobs
-    this.webSockets = new WebSocketListeners(sink, (socket) => this.listeners.leaveToWebSocket(socket))
-    this.listeners = new SocketListeners(sink, this.webSockets)
+    this.webSockets = new WebSocketListeners(
+      sink,
+      (socket) => this.listeners.leaveToWebSocket(socket),
+      lookAtWrite && createSendGuard(sink, lookAtWrite),
+    )
+    this.listeners = new SocketListeners(
+      sink,
+      this.webSockets,
+      lookAtWrite && createResponseGuard(sink, lookAtWrite),
+    )
   }
 
   get size(): number {

@@ -5,6 +5,7 @@ import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
 import { destroySocket, drainedBytes } from './socket.js'
+import type { WriteGuard } from './write-guard.js'
 import {
   closedHere,
   closeFrameFrom,
@@ -100,14 +101,16 @@ function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
+  readonly #guard: WriteGuard | undefined
   readonly #onData: (this: Socket, chunk: Buffer) => void
   readonly #onFinish: (this: Socket) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
 
-  /** `onAdopted`: told of a socket whose errors and FIN `ws` answers from now on. */
-  constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void) {
+  /** `onAdopted`: told of a socket whose errors and FIN `ws` answers from now on. `guard`: sees what is sent. */
+  constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void, guard: WriteGuard | undefined) {
     this.#sink = sink
     this.#onAdopted = onAdopted
+    this.#guard = guard
     this.#onData = function (this: Socket, chunk) {
       const connection = carried(sink, this)
       if (connection === undefined) return
@@ -150,6 +153,7 @@ export class WebSocketListeners {
     socket.prependListener('data', this.#onData)
     socket.on('finish', this.#onFinish)
     webSocket.on('error', this.#onError as never)
+    this.#guard?.put(webSocket)
     return connection
   }
 
@@ -165,5 +169,6 @@ export class WebSocketListeners {
     connection.socket.removeListener('data', this.#onData)
     connection.socket.removeListener('finish', this.#onFinish)
     webSocket.removeListener('error', this.#onError as never)
+    this.#guard?.takeOff(webSocket)
   }
 }
