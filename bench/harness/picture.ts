@@ -1,4 +1,6 @@
+import { drawLines, type LinePlot } from './line-plot.js'
 import type { Measure, Verdict } from './report.js'
+import { escaped, text } from './svg-text.js'
 
 const barWidth = 310
 const valueWidth = 130
@@ -7,17 +9,23 @@ const letterWidth = 6.6
 const rowHeight = 24
 const titleHeight = 44
 
-const escaped = (text: string) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-const text = (x: number, y: number, content: string, style = '') =>
-  `<text x="${x}" y="${y}"${style}>${escaped(content)}</text>`
-
-/** A bar a measure, with its quartiles, and below them the verdicts. Measures of one unit share a scale. */
-export function picture(title: string, measures: readonly Measure[], verdicts: readonly Verdict[]): string {
+/** What there is over time, a bar a measure with its quartiles, and below them the verdicts. Measures of one unit share a scale. */
+export function picture(
+  title: string,
+  measures: readonly Measure[],
+  verdicts: readonly Verdict[],
+  plot?: LinePlot,
+): string {
   const rows: string[] = []
   const longest = Math.max(0, ...measures.map(({ what }) => what.length))
   const labelWidth = Math.ceil(longest * letterWidth) + 24
   const width = Math.max(760, labelWidth + barWidth + valueWidth)
   let y = titleHeight
+  if (plot !== undefined) {
+    const drawn = drawLines(plot, width, y)
+    rows.push(drawn.svg)
+    y += drawn.height
+  }
   const largest = new Map<string, number>()
   for (const { unit, high } of measures) largest.set(unit, Math.max(largest.get(unit) ?? 0, high))
   for (const measure of measures) {

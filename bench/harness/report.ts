@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { cpus, platform, release, totalmem } from 'node:os'
+import type { LinePlot } from './line-plot.js'
 import { picture } from './picture.js'
 import { type Samples, type Spread, spreadOf } from './rounds.js'
 
@@ -43,6 +44,7 @@ export class Report {
   readonly #measures: Measure[] = []
   readonly #verdicts: Verdict[] = []
   readonly #notes: string[] = []
+  #plot: LinePlot | undefined
 
   /** `packages`: whose versions matter. */
   constructor(name: string, question: string, packages: readonly string[] = []) {
@@ -78,6 +80,11 @@ export class Report {
     })
   }
 
+  /** Something over time, above the bars of the picture. */
+  plot(plot: LinePlot): void {
+    this.#plot = plot
+  }
+
   note(text: string): void {
     this.#notes.push(text)
   }
@@ -92,13 +99,14 @@ export class Report {
       versions: { node: process.versions.node, peerpulse: versionAtWork(), ...this.#versions() },
       verdicts: this.#verdicts,
       measures: this.#measures,
+      ...(this.#plot !== undefined && { plot: this.#plot }),
       notes: this.#notes,
     }
     mkdirSync(results, { recursive: true })
     writeFileSync(new URL(`${this.#name}.json`, results), `${JSON.stringify(result, undefined, 2)}\n`)
     writeFileSync(
       new URL(`${this.#name}.svg`, results),
-      picture(this.#question, this.#measures, this.#verdicts),
+      picture(this.#question, this.#measures, this.#verdicts, this.#plot),
     )
     this.#print()
   }

@@ -12,11 +12,19 @@ interface Memory {
   arrayBuffers: number
 }
 
+/** Where a worker runs: a command line that puts the shell it is run by into it. */
+export interface Container {
+  readonly enter: string
+}
+
 /** A process of its own that runs one stack (`stacks/`) or one load (`loads/`). */
 export class Worker {
   readonly #child: ChildProcess
   readonly #waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
   readonly #name: string
+  /** Resolves with how it ended: its exit code, or the signal. */
+  readonly ended: Promise<string>
+  #hasEnded = false
   #lastId = 0
 
   private constructor(name: string, child: ChildProcess) {
@@ -28,22 +36,52 @@ export class Worker {
       if (error === undefined) waiting?.resolve(result)
       else waiting?.reject(new Error(`${name}: ${error}`))
     })
-    child.on('exit', (code, signal) => {
-      for (const { reject } of this.#waiting.values()) reject(new Error(`${name} ended (${signal ?? code})`))
-      this.#waiting.clear()
+    // A command on its way to a worker that is being killed: 'exit' tells.
+    child.on('error', () => {})
+    this.ended = new Promise((resolve) => {
+      child.on('exit', (code, signal) => {
+        this.#hasEnded = true
+        resolve(String(signal ?? code))
+        for (const { reject } of this.#waiting.values())
+          reject(new Error(`${name} ended (${signal ?? code})`))
+        this.#waiting.clear()
+      })
     })
   }
 
   /** `path` is that of a file in `bench/`, without its extension: `stacks/ws-bare`. */
-  static async start(path: string, options: object = {}, nodeOptions: string[] = []): Promise<Worker> {
+  static async start(
+    path: string,
+    options: object = {},
+    nodeOptions: string[] = [],
+    container?: Container,
+  ): Promise<Worker> {
     const module = new URL(`../${path}.js`, import.meta.url).href
-    const child = fork(main, [module, JSON.stringify(options)], { execArgv: ['--expose-gc', ...nodeOptions] })
+    const flags = ['--expose-gc', ...nodeOptions]
+    const child = fork(main, [module, JSON.stringify(options)], {
+      ...(container === undefined
+        ? { execArgv: flags }
+        : {
+            execPath: '/bin/sh',
+            // The file and its arguments are $0 and $@.
+            execArgv: ['-c', `${container.enter} && exec '${process.execPath}' ${flags.join(' ')} "$0" "$@"`],
+          }),
+    })
     const worker = new Worker(path, child)
     await worker.#answer(0)
     return worker
   }
 
+  get pid(): number {
+    return this.#child.pid as number
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded
+  }
+
   async call<T = void>(command: string, ...args: unknown[]): Promise<T> {
+    if (this.#hasEnded) throw new Error(`${this.#name} has ended`)
     const id = ++this.#lastId
     const answer = this.#answer(id)
     this.#child.send({ id, command, args })
@@ -64,9 +102,8 @@ export class Worker {
 
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    const exited = new Promise((resolve) => this.#child.once('exit', resolve))
     this.#child.kill('SIGKILL')
-    await exited
+    await this.ended
   }
 
   #answer(id: number): Promise<unknown> {

@@ -27,6 +27,9 @@ export class RawWebSocket {
   /** The server said goodbye with a close frame. */
   gotClose = false
 
+  /** Called with each message, if someone asks for them. */
+  onMessage: ((payload: Buffer) => void) | undefined
+
   readonly #options: PeerOptions
   readonly #textPing: Buffer
   readonly #frames = new FrameReader((code, payload) => this.#onFrame(code, payload))
@@ -74,6 +77,11 @@ export class RawWebSocket {
     if (this.open && !this.silent) this.#send(frame)
   }
 
+  /** From here on it takes nothing from the network: the server's buffers fill up, and a FIN is not seen. */
+  stopReading(): void {
+    this.#socket.pause()
+  }
+
   /** Ends the connection with an RST. */
   reset(): void {
     this.#socket.resetAndDestroy()
@@ -105,7 +113,10 @@ export class RawWebSocket {
 
   #onFrame(code: number, payload: Buffer): void {
     if (this.silent) return
-    if (code === opcode.text || code === opcode.binary) this.messages++
+    if (code === opcode.text || code === opcode.binary) {
+      this.messages++
+      this.onMessage?.(payload)
+    }
     if (code === opcode.ping) this.#answer(maskedFrame(opcode.pong, payload))
     else if (code === opcode.close) {
       this.gotClose = true
