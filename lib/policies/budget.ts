@@ -133,11 +133,8 @@ export class Budget {
     this.#onChange(connection)
   }
 
-  /** A WebSocket gets its close frame, though it will hardly read it; a response that is not read has no other end than the socket's. */
   #evict(connection: PeerConnection): void {
-    if (connection.state === 'closing' || connection.state === 'closed') return
-    if (connection.protocol === 'websocket') this.#endings.close(connection, 'slow-consumer')
-    else this.#endings.terminate(connection, 'slow-consumer')
+    if (connection.state !== 'closing' && connection.state !== 'closed') this.#endings.evict(connection)
   }
 }
 
