@@ -86,7 +86,10 @@ export function drawLines(plot: LinePlot, width: number, top: number): { svg: st
     parts.push(`<polyline points="${points.join(' ')}" fill="none" stroke="${colour}" stroke-width="2"/>`)
     if (end !== undefined && points.length > 0) {
       const [atX, atY] = (points.at(-1) as string).split(',').map(Number) as [number, number]
-      parts.push(text(atX + 6, atY + 12, `✗ ${end}`, ` fill="${colour}"`))
+      // Beside the line, on the side where there is room.
+      const isRight = atX > width * 0.7
+      const anchor = isRight ? ' text-anchor="end"' : ''
+      parts.push(text(atX + (isRight ? -8 : 8), atY + 12, `✗ ${end}`, `${anchor} fill="${colour}"`))
     }
     parts.push(
       `<path d="M${legend} ${bottom + 40}h20" stroke="${colour}" stroke-width="3"/>`,
