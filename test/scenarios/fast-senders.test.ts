@@ -22,7 +22,7 @@ const maxGrowthBytes = 100 * MiB
 const heartbeat = { intervalMs: 500, timeoutMs: 250 }
 
 /** Hands a piece to the network, and calls back once it was taken. */
-type Send = (piece: Buffer, taken: () => void) => void
+type Send = (piece: Buffer, taken: (error?: Error | null) => void) => void
 
 /** Sends at a rate, or as fast as it is let if that is less. */
 class Sender {
@@ -62,7 +62,9 @@ class Sender {
   #next(): void {
     if (this.#busy || this.#stopped || this.accepted + pieceBytes > this.wantedBytes) return
     this.#busy = true
-    this.#send(bytesAt(this.accepted, pieceBytes), () => {
+    this.#send(bytesAt(this.accepted, pieceBytes), (error) => {
+      // Closed: the server tells as what.
+      if (error) return
       this.accepted += pieceBytes
       this.#busy = false
       this.#next()
@@ -147,6 +149,6 @@ test(`${peers} uploads of 1 MiB/s each to a handler that reads with for await`, 
   t.after(() => {
     for (const upload of uploads) upload.destroy()
   })
-  const senders = uploads.map((upload) => new Sender((piece, taken) => upload.write(piece, () => taken())))
+  const senders = uploads.map((upload) => new Sender((piece, taken) => upload.write(piece, taken)))
   await holdUpAndDeliver(t, server, senders)
 })
