@@ -24,6 +24,7 @@ export interface SnapshotSources {
     since: number
     monitors: readonly Monitor[]
     readings: Record<string, number>
+    describe(monitor: Monitor): Record<string, number | string>
   }
   readonly actions: Readonly<Partial<Record<PressureActionName, { active: boolean; count: number }>>>
   readonly timeoutScale: number
@@ -69,7 +70,7 @@ export function takeSnapshot(from: SnapshotSources): Snapshot {
       monitors: Object.fromEntries(
         from.pressure.monitors.map((monitor) => [
           monitor.name,
-          { pressure: from.pressure.readings[monitor.name], ...monitor.describe?.() },
+          { pressure: from.pressure.readings[monitor.name], ...from.pressure.describe(monitor) },
         ]),
       ),
       actions: Object.fromEntries(

@@ -65,6 +65,16 @@ export class Pressure {
     return ranks[this.level] >= ranks[level]
   }
 
+  /** What a monitor says of itself; nothing where that throws. */
+  describe(monitor: Monitor): Record<string, number | string> {
+    try {
+      return { ...monitor.describe?.() }
+    } catch (error) {
+      this.#onMonitorError(monitor.name, error)
+      return {}
+    }
+  }
+
   stop(): void {
     for (const monitor of this.monitors) {
       try {
