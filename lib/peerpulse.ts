@@ -182,11 +182,13 @@ class Pulse implements Peerpulse {
   broadcast(wss: WebSocketServerLike, data: BroadcastData, options: BroadcastOptions = {}): BroadcastResult {
     const { budget, dryRun } = this.config
     const { highWaterBytes } = budget || defaults.budget
-    return broadcast(wss, data, options, {
+    const result = broadcast(wss, data, options, {
       dryRun,
       highWaterBytes,
       connectionOf: (webSocket) => connectionOf(this.#lifecycle, webSocket),
     })
+    this.#lifecycle.registry.skipped += result.skipped
+    return result
   }
 
   snapshot(): Snapshot {

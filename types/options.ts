@@ -33,15 +33,21 @@ export interface LifetimeOptions {
 
 /** Bounds what connections buffer in this process. */
 export interface BudgetOptions {
-  /** Hard cap of one connection; above it, it is evicted at once. Default 16 MiB. */
+  /** Hard cap of one connection; above it, it is evicted at once, in a loop at the next write. Default 16 MiB. */
   perConnectionBytes?: number | undefined
   /** Above it a connection is `congested`. Default 1 MiB. */
   highWaterBytes?: number | undefined
   /** Below it a connection is no longer `congested`. Default 256 KiB. */
   lowWaterBytes?: number | undefined
-  /** Above high water without one byte drained for this long: evicted as `slow-consumer`. Default 2 000. */
+  /**
+   * Above high water without one byte drained, and on Linux none acknowledged, for this long: evicted as `slow-consumer`.
+   * Default 2 000.
+   */
   stalledMs?: number | undefined
-  /** All connections together; above it the heaviest are evicted. Default `'auto'`: a 16th of the memory limit, at least 32 MiB. */
+  /**
+   * All connections together; above it the heaviest are evicted, and those that are closing may hold as much again. A
+   * message that many peers share counts once for each. Default `'auto'`: a 16th of the memory limit, at least 32 MiB.
+   */
   totalBytes?: number | 'auto' | undefined
 }
 

@@ -65,6 +65,8 @@ export interface Snapshot {
     shed: Partial<Record<CloseReason, number>>
     /** What a dry run would have closed or refused, by reason. */
     dryRun: Partial<Record<CloseReason, number>>
+    /** Messages that `broadcast` kept from congested peers. */
+    skipped: number
     pings: number
     pongs: number
     /** Tracked streams that outlived their connection, by label. */

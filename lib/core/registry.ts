@@ -13,6 +13,8 @@ interface Peer {
 export class Registry {
   opened = 0
   bufferedBytes = 0
+  /** Messages that a broadcast kept from congested peers. */
+  skipped = 0
   readonly closed = new Map<CloseReason, number>()
   readonly #list: PeerConnection[] = []
   /** Bounded by the open connections: an address without one is taken out. */

@@ -60,6 +60,7 @@ export function takeSnapshot(from: SnapshotSources): Snapshot {
       closed: Object.fromEntries(registry.closed),
       shed: Object.fromEntries(from.shed),
       dryRun: Object.fromEntries(from.endings.wouldHave),
+      skipped: registry.skipped,
       ...from.heartbeats,
       leaks: Object.fromEntries(from.tracking.leaks),
       callbackErrors: from.callbackErrors,

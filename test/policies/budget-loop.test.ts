@@ -313,3 +313,22 @@ test('createWebSocketStream waits for its drain as before', async (t) => {
   await until(() => bytes === 400 * 64 * KiB, 'all bytes')
   assert.deepEqual(closed.filter(isWebSocket), [])
 })
+
+test('a broadcast in a loop sees congestion as it comes, and closes as slow-consumer', async (t) => {
+  const { pulse, wss, port, closing } = await start(t, quiet)
+  const client = await openWebSocket(t, port)
+  deafen(client)
+  const message = Buffer.alloc(64 * KiB)
+  let sent = 0
+  while (pulse.broadcast(wss, message).sent === 1) sent++
+  const buffered = firstOf(wss).bufferedAmount
+  assert.ok(buffered > MiB && buffered < MiB + 2 * message.length, `${buffered} after ${sent}`)
+  for (let i = 0; i < 10; i++)
+    assert.deepEqual(pulse.broadcast(wss, message), { sent: 0, skipped: 1, closed: 0 })
+  assert.equal(pulse.snapshot().totals.skipped, 11)
+  assert.equal(firstOf(wss).bufferedAmount, buffered)
+  const close = { congested: 'close' } as const
+  assert.deepEqual(pulse.broadcast(wss, message, close), { sent: 0, skipped: 0, closed: 1 })
+  assert.deepEqual(pulse.broadcast(wss, message, close), { sent: 0, skipped: 0, closed: 0 })
+  assert.equal((await closing(isWebSocket)).closeReason, 'slow-consumer')
+})

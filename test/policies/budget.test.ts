@@ -71,6 +71,7 @@ test('broadcast skips the congested, or closes them, and says how many', async (
   const message = once(reader, 'message')
   assert.deepEqual(pulse.broadcast(wss, 'hello'), { sent: 1, skipped: 1, closed: 0 })
   assert.equal(String((await message)[0]), 'hello')
+  assert.equal(pulse.snapshot().totals.skipped, 1)
   assert.deepEqual(pulse.broadcast(wss, 'hello', { congested: 'send' }), { sent: 2, skipped: 0, closed: 0 })
   assert.deepEqual(pulse.broadcast(wss, 'hello', { congested: 'close' }), { sent: 1, skipped: 0, closed: 1 })
   assert.equal((await closing(isWebSocket)).closeReason, 'slow-consumer')
