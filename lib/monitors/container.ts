@@ -18,25 +18,34 @@ const fullLookAbove = 0.5
  *
  * The limit is the group's own, whatever `pressure.memory.limitBytes` says: that one is for this process alone.
  */
-export function createContainerMonitor(cgroup: Cgroup, files: OpenFiles = openFiles()): Monitor {
+export function createContainerMonitor(
+  cgroup: Cgroup,
+  files: OpenFiles = openFiles(),
+): Monitor & { readonly isReadable: boolean } {
   const { version, directory, limitBytes, limitSource } = cgroup
   const { usage, inactiveFile } = accounts[version]
   let usageBytes = 0
   let workingSetBytes = 0
+  let isReadable = true
 
   const bytesIn = (name: string, pattern: RegExp): number => {
     const path = `${directory}/${name}`
     const text = files.read(path)
+    isReadable = false
     if (text === undefined) throw new Error(`the container's memory is unknown: ${path} cannot be read`)
     const [, digits] = pattern.exec(text) ?? []
     if (digits === undefined)
       throw new Error(`the container's memory is unknown: ${path} does not say it as expected`)
+    isReadable = true
     return Number(digits)
   }
 
   return {
     name: 'container',
     acts: true,
+    get isReadable() {
+      return isReadable
+    },
     read() {
       usageBytes = bytesIn(usage, /^(\d+)$/m)
       const cached = usageBytes > limitBytes * fullLookAbove ? bytesIn('memory.stat', inactiveFile) : 0

@@ -27,8 +27,10 @@ export function createMonitors(
   ]
   if (pressure.memory) {
     const limit = memoryLimit(pressure.memory.limitBytes)
-    monitors.push(createHeapMonitor(limit), createRssMonitor(limit))
-    if (cgroup !== null) monitors.push(createContainerMonitor(cgroup))
+    const container = cgroup === null ? undefined : createContainerMonitor(cgroup)
+    const rssActs = () => limit.source === 'option' || container?.isReadable !== true
+    if (container !== undefined) monitors.push(container)
+    monitors.push(createHeapMonitor(limit), createRssMonitor(limit, rssActs))
   }
   if (caps.totalBytes !== undefined)
     monitors.push(createBufferedMonitor(() => registry.bufferedBytes, caps.totalBytes))

@@ -1,4 +1,7 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { EventLoopUtilization } from 'node:perf_hooks'
 import { describe, test } from 'node:test'
 import { Clock } from '../../lib/core/clock.js'
@@ -50,7 +53,11 @@ describe('the heap', () => {
 })
 
 test('resident memory, and whose limit it is held against', () => {
-  const monitor = createRssMonitor({ bytes: 200 * MiB, source: 'machine' }, () => 50 * MiB)
+  const monitor = createRssMonitor(
+    { bytes: 200 * MiB, source: 'machine' },
+    () => true,
+    () => 50 * MiB,
+  )
   assert.equal(monitor.read(), 0.25)
   assert.deepEqual(monitor.describe?.(), {
     limitBytes: 200 * MiB,
@@ -149,13 +156,40 @@ describe('the monitors of a configuration', () => {
   const loop = ['eventLoopDelay', 'eventLoopUtilization']
 
   test('are those that have something to read', () => {
-    const all = [...loop, 'heap', 'rss', 'container', 'buffered', 'connections']
+    const all = [...loop, 'container', 'heap', 'rss', 'buffered', 'connections']
     assert.deepEqual(names({ limitBytes: 'auto' }, caps), all)
     assert.deepEqual(
       names({ limitBytes: 'auto' }, caps, false),
       all.filter((name) => name !== 'container'),
     )
     assert.deepEqual(names(false, { totalBytes: undefined, maxConnections: false }), loop)
+  })
+
+  test('let the container decide where the kernel counts it, and RSS where it does not or was given a limit', (t) => {
+    const directory = mkdtempSync(join(tmpdir(), 'peerpulse-'))
+    t.after(() => rmSync(directory, { recursive: true }))
+    writeFileSync(join(directory, 'memory.current'), `${64 * MiB}\n`)
+    const rssActs = (limitBytes: number | 'auto', group: typeof cgroup | null) => {
+      const monitors = createMonitors(
+        { eventLoop: false, memory: { limitBytes } },
+        clock,
+        { bufferedBytes: 0, size: 0 },
+        caps,
+        group,
+      )
+      for (const monitor of monitors) {
+        try {
+          monitor.read()
+        } catch {}
+      }
+      for (const monitor of monitors) monitor.stop?.()
+      return monitors.find(({ name }) => name === 'rss')?.acts
+    }
+    const readable = { ...cgroup, directory: directory as '/nowhere' }
+    assert.equal(rssActs('auto', readable), false)
+    assert.equal(rssActs('auto', cgroup), true, 'nobody acts for a container that cannot be read')
+    assert.equal(rssActs(100 * MiB, readable), true)
+    assert.equal(rssActs('auto', null), true)
   })
 
   test('read something of this process, each between 0 and 1', async () => {
