@@ -16,10 +16,10 @@ export function createLoopUtilizationMonitor(
     acts,
     read() {
       const now = read()
-      const { utilization, idle, active } = performance.eventLoopUtilization(now, last)
+      const activeMs = now.active - last.active
+      windowMs = activeMs + now.idle - last.idle
       last = now
-      windowMs = idle + active
-      return utilization
+      return windowMs > 0 ? activeMs / windowMs : 0
     },
     describe: () => ({ windowMs: Math.round(windowMs) }),
   }
