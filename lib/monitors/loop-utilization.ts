@@ -19,7 +19,8 @@ export function createLoopUtilizationMonitor(
       const activeMs = now.active - last.active
       windowMs = activeMs + now.idle - last.idle
       last = now
-      return windowMs > 0 ? activeMs / windowMs : 0
+      // The loop's clocks are read one after the other: a difference can be above 1, or below 0, by a rounding.
+      return windowMs > 0 ? Math.min(1, Math.max(0, activeMs / windowMs)) : 0
     },
     describe: () => ({ windowMs: Math.round(windowMs) }),
   }
