@@ -45,6 +45,7 @@ import { ReconnectWindow } from './policies/reconnect-window.js'
 import { broadcast } from './transports/broadcast.js'
 import { connectionOf } from './transports/carriers.js'
 import { http1 } from './transports/http1.js'
+import { readKernelQueues } from './transports/kernel-queue.js'
 import { refuseRequest } from './transports/refusal.js'
 import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
@@ -267,7 +268,7 @@ class Pulse implements Peerpulse {
         this.#emit('connection:close', connection)
       },
       turned: (now) => {
-        this.#budget?.enforceTotal()
+        this.#budget?.turn(now)
         this.#control?.tick(now)
         this.#drain.tick()
         this.#closes.turn()
@@ -316,6 +317,7 @@ class Pulse implements Peerpulse {
       this.#endings,
       (connection) =>
         this.#emit(connection.congested ? 'connection:congested' : 'connection:drain', connection),
+      process.platform === 'linux' ? readKernelQueues : undefined,
     )
   }
 

@@ -5,6 +5,8 @@ export interface Backlog {
   /** When it was last seen to take bytes, and how many it had taken by then. */
   progressAt: number
   drained: number
+  /** What the kernel held for it when it was last asked; `false` where it does not say. */
+  queue?: number | false | undefined
 }
 
 /** A ping that waits behind our own bytes. */

@@ -2,6 +2,7 @@ import type { PeerConnection } from '../core/connection.js'
 import type { Backlog } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
 import type { Registry } from '../core/registry.js'
+import { Progress, type ReadQueues } from './progress.js'
 
 /** Evictions for the total budget in one walk over the connections: each tick, and in a loop that writes. */
 const maxEvictionsPerWalk = 16
@@ -38,6 +39,7 @@ export class Budget {
   readonly #config: BudgetConfig
   readonly #registry: Registry
   readonly #endings: Endings
+  readonly #progress: Progress
   readonly #onChange: (connection: PeerConnection) => void
   /** The sum from which on a write has us walk over the connections again. */
   #walkFrom = 0
@@ -48,12 +50,14 @@ export class Budget {
     registry: Registry,
     endings: Endings,
     onChange: (connection: PeerConnection) => void,
+    readQueues: ReadQueues | undefined,
   ) {
     this.#config = config
     this.totalBytes = totalBytes
     this.#registry = registry
     this.#endings = endings
     this.#onChange = onChange
+    this.#progress = new Progress(config.stalledMs, readQueues, (connection) => this.#evict(connection))
   }
 
   /** Looks at what one connection buffers. Called for every connection, every tick on small servers, once a second on large ones. */
@@ -96,16 +100,14 @@ export class Budget {
       this.#setBacklog(connection, undefined)
       return
     }
-    const drained = connection.transport.drainedBytes(connection)
     // A slow link that still takes bytes lives, and so does one between the marks.
-    if (drained > backlog.drained || buffered <= this.#config.highWaterBytes) {
-      backlog.drained = drained
-      backlog.progressAt = now
-    } else if (now - backlog.progressAt >= this.#config.stalledMs) this.#evict(connection)
+    if (buffered <= this.#config.highWaterBytes) this.#progress.credit(connection, backlog, now)
+    else this.#progress.look(connection, backlog, now)
   }
 
-  /** Called once a tick: evicts the heaviest while all together are over the budget. */
-  enforceTotal(): void {
+  /** Called once a tick: asks for those who seem stalled, and evicts the heaviest while all are over the budget. */
+  turn(now: number): void {
+    this.#progress.turn(now)
     this.#walkFrom = 0
     if (this.#registry.bufferedBytes > this.totalBytes) this.#walk()
   }
