@@ -40,6 +40,11 @@ export class Endings {
     return true
   }
 
+  /** Whether this end would be the first of its kind: in a dry run the connection lives on, and is looked at again. */
+  isFirst(connection: PeerConnection, reason: CloseReason): boolean {
+    return connection.extras?.dryRunReasons?.has(reason) !== true
+  }
+
   /** Whether this is a dry run; then it is counted and told, once for a connection and reason. */
   reportsOnly(connection: PeerConnection, reason: CloseReason, how: string): boolean {
     if (!this.dryRun) return false

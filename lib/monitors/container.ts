@@ -27,6 +27,7 @@ export function createContainerMonitor(
   let usageBytes = 0
   let workingSetBytes = 0
   let isReadable = true
+  let isOpen = false
 
   const bytesIn = (name: string, pattern: RegExp): number => {
     const path = `${directory}/${name}`
@@ -48,7 +49,10 @@ export function createContainerMonitor(
     },
     read() {
       usageBytes = bytesIn(usage, /^(\d+)$/m)
-      const cached = usageBytes > limitBytes * fullLookAbove ? bytesIn('memory.stat', inactiveFile) : 0
+      // Both are opened while there are descriptors left: later, under load, there may be none.
+      const looksWhole = !isOpen || usageBytes > limitBytes * fullLookAbove
+      const cached = looksWhole ? bytesIn('memory.stat', inactiveFile) : 0
+      isOpen = true
       // The two files are not of one moment.
       workingSetBytes = Math.max(0, usageBytes - cached)
       return workingSetBytes / limitBytes

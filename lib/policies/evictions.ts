@@ -28,7 +28,9 @@ export class Evictions {
     if (!this.#action.active || now < this.#nextAt) return
     this.#nextAt = now + settleMs
     const open = this.#registry.all().filter(({ state }) => state === 'open' || state === 'draining')
-    const slow = open.filter(({ congested }) => congested)
+    const slow = open.filter(
+      (connection) => connection.congested && this.#endings.isFirst(connection, 'slow-consumer'),
+    )
     if (slow.length > 0) {
       slow.sort((a, b) => b.bufferedSample - a.bufferedSample)
       this.#end(slow, (connection) => this.#endings.evict(connection))
@@ -40,7 +42,11 @@ export class Evictions {
   }
 
   #isIdle(connection: PeerConnection, now: number): boolean {
-    return now - connection.active >= leastIdleMs && !connection.transport.isBusy(connection)
+    return (
+      now - connection.active >= leastIdleMs &&
+      !connection.transport.isBusy(connection) &&
+      this.#endings.isFirst(connection, 'shed')
+    )
   }
 
   #end(connections: readonly PeerConnection[], end: (connection: PeerConnection) => void): void {

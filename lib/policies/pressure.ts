@@ -88,7 +88,10 @@ export class Pressure {
   #read(monitor: Monitor): void {
     try {
       const reading: unknown = monitor.read()
-      if (reading === undefined) return
+      if (reading === undefined) {
+        delete this.readings[monitor.name]
+        return
+      }
       if (typeof reading !== 'number' || Number.isNaN(reading)) {
         throw new TypeError(`read() must return a number from 0 to 1, or undefined, not ${String(reading)}`)
       }

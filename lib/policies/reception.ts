@@ -118,7 +118,8 @@ export class Reception {
   }
 
   #makeLast(connection: PeerConnection, closing: PressureAction): void {
-    if (connection.endNotes?.pendingReason === undefined) closing.count++
+    if (connection.endNotes?.pendingReason === undefined && this.#endings.isFirst(connection, 'shed'))
+      closing.count++
     this.#endings.retire(connection, 'shed')
   }
 

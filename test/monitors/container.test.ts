@@ -47,10 +47,13 @@ describe('the working set of the container', () => {
     assert.equal(monitorOf(kubernetesV2Whole).monitor.read(), (300 - 100) / 384)
   })
 
-  test('memory.stat is read only where it could matter', () => {
+  test('memory.stat is opened at first, and then read only where it could matter', () => {
     const { monitor, files } = monitorOf(kubernetesV2)
+    const [current, stat] = ['/sys/fs/cgroup/memory.current', '/sys/fs/cgroup/memory.stat']
+    monitor.read()
+    assert.deepEqual(files.reads, [current, stat])
     assert.equal(monitor.read(), 120 / 512)
-    assert.deepEqual(files.reads, ['/sys/fs/cgroup/memory.current'])
+    assert.deepEqual(files.reads, [current, stat, current])
     files.tree['/sys/fs/cgroup/memory.current'] = String(257 * MiB)
     monitor.read()
     assert.equal(files.reads.at(-1), '/sys/fs/cgroup/memory.stat')

@@ -430,14 +430,20 @@ test('a dry run counts, tells and touches nobody', async (t) => {
   const answer = await fetch(`http://127.0.0.1:${port}/`)
   assert.equal(answer.status, 200)
   assert.notEqual(answer.headers.get('connection'), 'close')
+  assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 200)
+  const count = (action: 'pauseReading' | 'evict' | 'closeConnections') =>
+    pulse.snapshot().pressure.actions[action]?.count ?? 0
+  assert.ok(count('closeConnections') <= 1, 'a connection is counted once')
   for (const connection of pulse.connections()) (connection as PeerConnection).active -= 20_000
-  await until(
-    () => (pulse.snapshot().pressure.actions.pauseReading?.count ?? 0) > 0,
-    'a pause that is only told',
-  )
+  await until(() => count('pauseReading') > 1, 'two pauses that are only told, a turn apart')
+  assert.ok(count('evict') <= [...pulse.connections()].length, 'a connection is counted once')
   assert.equal([...wss.clients][0]?.isPaused, false)
   assert.equal(client.readyState, client.OPEN)
-  assert.deepEqual(closed, [])
+  // The client's pool may let go of a connection by itself.
+  assert.deepEqual(
+    closed.filter(({ closeReason }) => closeReason !== 'peer-closed'),
+    [],
+  )
   assert.ok((pulse.snapshot().totals.dryRun.shed ?? 0) >= 1)
 })
 
