@@ -444,6 +444,7 @@ function limit({ atMost, atLeast }: Verdict): string {
 
 test('the figures are those of the last run of the benches, the missed ones too', () => {
   const results = readdirSync(join(root, 'bench/results')).filter((name) => name.endsWith('.json'))
+  for (const name of results) assert.ok(existsSync(join(root, 'bench', name.replace('.json', '.ts'))), name)
   const judged = results.flatMap((name) =>
     (JSON.parse(read(`bench/results/${name}`)) as { verdicts: Verdict[] }).verdicts
       .filter(({ met }) => met !== undefined)
