@@ -12,10 +12,16 @@ interface Entry {
   readonly timeoutMs: number
   readonly cacheMs: number
   readonly soft: boolean
+  readonly failAfter: number
+  readonly passAfter: number
   last: CheckResult | undefined
   /** Real time of the last result. */
   ranAt: number
+  /** Results in a row that say the contrary of the status. */
+  contrary: number
   running: Promise<CheckResult> | undefined
+  /** When the app's function was called that has not settled yet, in real time. */
+  calledAt: number | undefined
   /** A startup check that has passed once is not asked again. */
   passed: boolean
 }
@@ -39,12 +45,15 @@ const probeNames: Readonly<Record<NonNullable<CheckOptions['probe']>, Probe>> = 
   startup: 'startupz',
 }
 
+/** A call that ignored its signal for so many of its time limits is taken for lost, and the check is called again. */
+const lostAfterLimits = 10
+
 /** A name stands in a URL (`/readyz/<name>`) and in `?exclude=`. */
 const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /**
- * The app's checks, each with a time limit, a cache, and one run at a time however many ask. A run that goes on beyond
- * its limit is given up: nobody can tell a slow one from one that never ends.
+ * The app's checks, each with a time limit, a cache, and one call at a time however many ask, also beyond its limit:
+ * what hangs is not called again on top, or a slow database gets slower.
  */
 export class Checks {
   readonly #entries = new Map<string, Entry>()
@@ -67,9 +76,13 @@ export class Checks {
       timeoutMs: options.timeoutMs ?? this.#host.timeoutMs,
       cacheMs: options.cacheMs ?? this.#host.cacheMs,
       soft: options.soft ?? false,
+      failAfter: options.failAfter ?? 1,
+      passAfter: options.passAfter ?? 1,
       last: undefined,
       ranAt: 0,
+      contrary: 0,
       running: undefined,
+      calledAt: undefined,
       passed: false,
     }
     this.#entries.set(name, entry)
@@ -87,10 +100,10 @@ export class Checks {
   /** Asks the checks of a probe, all at once; those that are named in `excluded` are left out. */
   async answer(probe: Probe, select: (name: string) => boolean): Promise<ProbeAnswer> {
     const entries = [...this.#entries.values()].filter((entry) => entry.probe === probe && select(entry.name))
-    const results = await Promise.all(entries.map((entry) => this.#result(entry)))
+    const results = await this.#within(entries)
     const checks: Record<string, CheckResult> = {}
     entries.forEach((entry, i) => {
-      checks[entry.name] = results[i] as CheckResult
+      checks[entry.name] = results[i] ?? entry.last ?? notYet(entry)
     })
     return { status: worst(Object.values(checks).map(({ status }) => status)), checks }
   }
@@ -99,6 +112,26 @@ export class Checks {
   abandon(): void {
     this.#abandoned = true
     for (const giveUp of this.#waiting) giveUp('the pulse was detached')
+  }
+
+  /** What every check answers; nothing from one that may take longer than an answer, and does. */
+  async #within(entries: readonly Entry[]): Promise<(CheckResult | undefined)[]> {
+    const { clock, wheel, timeoutMs } = this.#host
+    const results = entries.map((entry) => this.#result(entry))
+    if (!entries.some((entry, i) => entry.timeoutMs > timeoutMs && results[i] instanceof Promise))
+      return Promise.all(results)
+    clock.start()
+    let timer: ReturnType<Wheel['after']> | undefined
+    const due = new Promise<undefined>((resolve) => {
+      timer = wheel.after(clock.now, timeoutMs, () => resolve(undefined))
+    })
+    const answers = await Promise.all(
+      entries.map(({ timeoutMs: own }, i) =>
+        own > timeoutMs ? Promise.race([results[i], due]) : results[i],
+      ),
+    )
+    if (timer !== undefined) wheel.cancel(timer)
+    return answers
   }
 
   #result(entry: Entry): Promise<CheckResult> | CheckResult {
@@ -118,6 +151,9 @@ export class Checks {
     const controller = new AbortController()
     let problem: string | undefined
     if (this.#abandoned) return this.#keep(entry, 'the pulse was detached', 0)
+    const stillMs = startedAt - (entry.calledAt ?? startedAt)
+    if (entry.calledAt !== undefined && stillMs < entry.timeoutMs * lostAfterLimits)
+      return this.#keep(entry, `no answer for ${(stillMs / 1000).toFixed(1)} s`, Math.round(stillMs))
     clock.start()
     let giveUp: (words: string) => void = () => {}
     const timedOut = new Promise<never>((_, reject) => {
@@ -130,7 +166,7 @@ export class Checks {
     this.#waiting.add(giveUp)
     const timer = wheel.after(clock.now, entry.timeoutMs, () => giveUp(`no answer in ${entry.timeoutMs} ms`))
     try {
-      const answer = await Promise.race([(async () => entry.check(controller.signal))(), timedOut])
+      const answer = await Promise.race([this.#call(entry, controller.signal, startedAt), timedOut])
       if (answer === false) problem = 'the check answered false'
     } catch (error) {
       problem = errorText(error)
@@ -141,14 +177,39 @@ export class Checks {
     return this.#keep(entry, problem, Math.round(clock.realNow() - startedAt))
   }
 
+  /** A status turns when enough results in a row say so; the first result of all is one. */
+  #damp(entry: Entry, problem: string | undefined): { status: CheckStatus; output?: string | undefined } {
+    const { last, soft, failAfter, passAfter } = entry
+    if (soft) return { status: problem === undefined ? 'pass' : 'warn', output: problem }
+    const fails = last?.status === 'fail'
+    if (last === undefined || fails === (problem !== undefined)) entry.contrary = 0
+    else entry.contrary++
+    if (last === undefined) return { status: problem === undefined ? 'pass' : 'fail', output: problem }
+    if (fails && problem === undefined && entry.contrary < passAfter)
+      return { status: 'fail', output: `passed ${entry.contrary} of ${passAfter} times in a row` }
+    if (!fails && problem !== undefined && entry.contrary < failAfter)
+      return { status: 'warn', output: `failed ${entry.contrary} of ${failAfter} times in a row: ${problem}` }
+    entry.contrary = 0
+    return { status: problem === undefined ? 'pass' : 'fail', output: problem }
+  }
+
+  async #call(entry: Entry, signal: AbortSignal, startedAt: number): Promise<unknown> {
+    entry.calledAt = startedAt
+    try {
+      return await entry.check(signal)
+    } finally {
+      if (entry.calledAt === startedAt) entry.calledAt = undefined
+    }
+  }
+
   #keep(entry: Entry, problem: string | undefined, durationMs: number): CheckResult {
-    const status: CheckStatus = problem === undefined ? 'pass' : entry.soft ? 'warn' : 'fail'
     const previous = entry.last?.status
+    const { status, output } = this.#damp(entry, problem)
     const result: CheckResult = {
       status,
       time: Date.now(),
       durationMs,
-      ...(problem === undefined ? undefined : { output: problem }),
+      ...(output === undefined ? undefined : { output }),
     }
     entry.last = result
     entry.ranAt = this.#host.clock.realNow()
@@ -160,11 +221,19 @@ export class Checks {
   }
 }
 
+/** Nobody has asked it before, and it is given longer than an answer may take. */
+function notYet({ soft, timeoutMs }: Entry): CheckResult {
+  const output = `no answer yet, of ${timeoutMs} ms that it may take`
+  return { status: soft ? 'warn' : 'fail', output, time: Date.now(), durationMs: 0 }
+}
+
 /** The worst of several statuses; none is a pass. */
 export function worst(statuses: readonly CheckStatus[]): CheckStatus {
   if (statuses.includes('fail')) return 'fail'
   return statuses.includes('warn') ? 'warn' : 'pass'
 }
+
+const optionNames = ['probe', 'timeoutMs', 'cacheMs', 'soft', 'failAfter', 'passAfter']
 
 function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: boolean): string | undefined {
   if (typeof name !== 'string' || !validName.test(name))
@@ -173,8 +242,8 @@ function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: 
   if (typeof check !== 'function') return `the check '${name}' must be a function`
   if (typeof options !== 'object' || options === null) return 'the options must be an object'
   for (const key of Object.keys(options)) {
-    if (!['probe', 'timeoutMs', 'cacheMs', 'soft'].includes(key))
-      return `unknown option '${key}'; there are probe, timeoutMs, cacheMs and soft`
+    if (!optionNames.includes(key))
+      return `unknown option '${key}'; there are ${optionNames.slice(0, -1).join(', ')} and ${optionNames.at(-1)}`
   }
   const { probe, timeoutMs, cacheMs, soft } = options
   if (probe !== undefined && !Object.hasOwn(probeNames, probe))
@@ -184,5 +253,10 @@ function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: 
   if (cacheMs !== undefined && !(Number.isFinite(cacheMs) && cacheMs >= 0))
     return 'cacheMs must be a number of milliseconds, 0 or more'
   if (soft !== undefined && typeof soft !== 'boolean') return 'soft must be true or false'
+  for (const name of ['failAfter', 'passAfter'] as const) {
+    const times = options[name]
+    if (times !== undefined && !(Number.isInteger(times) && times > 0))
+      return `${name} must be a whole number of results, 1 or more`
+  }
   return undefined
 }

@@ -1,9 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { Probes } from './probes.js'
 
+/** A probe is a line and a few headers: who takes longer is no prober. */
+const limits = { headersTimeout: 5_000, requestTimeout: 5_000, connectionsCheckingInterval: 5_000 }
+
 /** Answers the probes on a port of their own. It does not keep the process alive. */
 export function openProbeServer(probes: Probes, port: number, onError: (error: Error) => void): Server {
-  const server = createServer((req, res) => {
+  const server = createServer(limits, (req, res) => {
     if (!probes.handle(req, res)) res.writeHead(404, { 'Content-Length': 0 }).end()
   })
   return server.on('error', onError).listen(port).unref()

@@ -2,12 +2,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { PressureLevel } from '../../types/monitor.js'
 import { type Checks, worst } from './checks.js'
+import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
 
 interface ProbesConfig {
   livez: string
   readyz: string
   startupz: string
   details: 'loopback' | boolean | ((req: IncomingMessage) => boolean)
+  pressure: LoadReadinessConfig | false
 }
 
 /** What the probes ask the pulse. */
@@ -15,6 +17,12 @@ export interface ProbeFacts {
   draining(): boolean
   listening(): boolean
   level(): PressureLevel
+  /** For how long it has been that. */
+  levelMs(): number
+  /** Monotonic milliseconds. */
+  now(): number
+  /** Nobody is to be kept away for load. */
+  readonly dryRun: boolean
   onDetailsError(error: unknown): void
 }
 
@@ -35,12 +43,14 @@ export class Probes {
   readonly #config: ProbesConfig
   readonly #checks: Checks
   readonly #facts: ProbeFacts
+  readonly #load: LoadReadiness
   #started = false
 
   constructor(config: ProbesConfig, checks: Checks, facts: ProbeFacts) {
     this.#config = config
     this.#checks = checks
     this.#facts = facts
+    this.#load = new LoadReadiness(facts.dryRun ? false : config.pressure)
   }
 
   /** `true`: it was a probe, and is being answered. */
@@ -74,9 +84,13 @@ export class Probes {
   async #answer({ probe, only, query }: Asked): Promise<ProbeAnswer | undefined> {
     const excluded = new Set(query.getAll('exclude'))
     const select = (name: string) => (only === undefined ? !excluded.has(name) : name === only)
-    const checks =
-      probe === 'startupz' ? await this.#startup(select) : (await this.#checks.answer(probe, select)).checks
-    const all = { ...(await this.#ownChecks(probe, select)), ...checks }
+    const asked =
+      probe === 'startupz'
+        ? this.#startup(select)
+        : this.#checks.answer(probe, select).then(({ checks }) => checks)
+    // Readiness asks the startup checks too: side by side, or the answer takes two time limits.
+    const [own, checks] = await Promise.all([this.#ownChecks(probe, select), asked])
+    const all = { ...own, ...checks }
     if (only !== undefined && Object.keys(all).length === 0) return undefined
     return { status: worst(Object.values(all).map(({ status }) => status)), checks: all }
   }
@@ -95,14 +109,16 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level } = this.#facts
+      const { draining, level, levelMs, now } = this.#facts
       if (select('startup')) {
         if (!this.#started) await this.#startup(() => false)
         put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
       }
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
-      if (select('pressure'))
-        put('pressure', level() === 'critical' ? 'warn' : 'pass', 'the process is under critical pressure')
+      if (select('pressure')) {
+        const { status, output } = this.#load.judge(level(), levelMs(), now())
+        put('pressure', status, output)
+      }
     }
     return own
   }

@@ -173,19 +173,15 @@ test('checks: a result is used again for cacheMs, and no longer', async () => {
 })
 
 test('checks: 1,000 probes at once run a check once', async () => {
-  await using served = await serve({ probes: { cacheMs: 0 } })
+  // The limit is far off, and so is the next run.
+  await using served = await serve({ probes: { cacheMs: 0, checkTimeoutMs: 60_000 } })
   const { pulse, url } = served
   let runs = 0
   const end = gate()
-  // The limit is far off, and so is the next run.
-  pulse.addCheck(
-    'slow',
-    async () => {
-      runs++
-      await end.promise
-    },
-    { timeoutMs: 60_000 },
-  )
+  pulse.addCheck('slow', async () => {
+    runs++
+    await end.promise
+  })
   let arrived = 0
   const started = channel('http.server.request.start')
   const count = (message: unknown) => {
@@ -376,4 +372,104 @@ test('checks: names that mean something to an object are names like any other', 
   }
   assert.equal((await ask(`${served.url}/readyz/hasOwnProperty`)).status, 404)
   assert.equal((await ask(`${served.url}/readyz/__proto__`)).status, 404)
+})
+
+test('checks: one that hangs is not called again on top, until it is taken for lost', async () => {
+  await using served = await serve({ probes: { cacheMs: 0 } })
+  const { pulse, url } = served
+  let calls = 0
+  const end = gate()
+  pulse.addCheck(
+    'hangs',
+    async () => {
+      calls++
+      await end.promise
+    },
+    { timeoutMs: 100 },
+  )
+  assert.equal((await line(url, 'hangs'))?.output, 'no answer in 100 ms')
+  assert.match((await line(url, 'hangs'))?.output ?? '', /^no answer for \d+\.\d s$/)
+  assert.equal(calls, 1)
+  await until(async () => (await line(url, 'hangs')) && calls === 2, 'a second call, ten limits later')
+  end.open()
+  await until(async () => (await line(url, 'hangs'))?.status === 'pass', 'a pass, once it answers')
+})
+
+test('checks: a check that may take longer than an answer is answered for by its last result', async () => {
+  await using served = await serve({ probes: { checkTimeoutMs: 200, cacheMs: 0 } })
+  const { pulse, url } = served
+  let end = gate()
+  let calls = 0
+  pulse.addCheck(
+    'thorough',
+    () => {
+      calls++
+      return end.promise
+    },
+    { timeoutMs: 60_000 },
+  )
+  const first = await line(url, 'thorough')
+  assert.deepEqual([first?.status, first?.output], ['fail', 'no answer yet, of 60000 ms that it may take'])
+  end.open()
+  await until(async () => (await line(url, 'thorough'))?.status === 'pass', 'a pass')
+  end = gate()
+  const before = calls
+  assert.equal((await line(url, 'thorough'))?.status, 'pass')
+  assert.equal((await line(url, 'thorough'))?.status, 'pass')
+  assert.equal(calls, before + 1, 'one call, that goes on')
+  end.open()
+})
+
+test('checks: startup checks and readiness checks that hang take one time limit together', async () => {
+  await using served = await serve({ probes: { checkTimeoutMs: 300 } })
+  const { pulse, url } = served
+  const called: string[] = []
+  for (const probe of ['startupz', 'readyz'] as const) {
+    pulse.addCheck(
+      `hangs-${probe}`,
+      () => {
+        called.push(probe)
+        return new Promise(() => {})
+      },
+      { probe },
+    )
+  }
+  const answer = ask(`${url}/readyz`)
+  await until(() => called.length > 0, 'a call')
+  // Both are called before either's limit is over.
+  assert.equal(called.length, 2)
+  assert.equal((await answer).status, 503)
+})
+
+test('checks: a dependency that flaps does not flap readiness, where failures are counted', async () => {
+  await using served = await serve({ probes: { cacheMs: 0 } })
+  const { pulse, url } = served
+  let up = true
+  const changes: string[] = []
+  pulse.on('check:change', ({ status }) => changes.push(status))
+  pulse.addCheck('database', () => up, { failAfter: 3, passAfter: 2 })
+  const answers = async (...states: boolean[]) => {
+    const codes: number[] = []
+    for (const state of states) {
+      up = state
+      codes.push((await ask(`${url}/readyz`)).status)
+    }
+    return codes
+  }
+  assert.deepEqual(
+    await answers(true, false, true, false, false, true, false),
+    [200, 200, 200, 200, 200, 200, 200],
+  )
+  assert.equal(
+    (await line(url, 'database'))?.output,
+    'failed 2 of 3 times in a row: the check answered false',
+  )
+  assert.deepEqual(await answers(false, true, false, true, true, false), [503, 503, 503, 503, 200, 200])
+  assert.deepEqual(changes, ['pass', 'warn', 'pass', 'warn', 'pass', 'warn', 'fail', 'pass', 'warn'])
+})
+
+test('checks: the first result of all counts at once', async () => {
+  await using served = await serve({ probes: { cacheMs: 0 } })
+  served.pulse.addCheck('database', () => false, { failAfter: 5 })
+  assert.equal((await ask(`${served.url}/readyz`)).status, 503)
 })

@@ -1,0 +1,49 @@
+import type { CheckStatus } from '../../types/health.js'
+import type { PressureLevel } from '../../types/monitor.js'
+
+/** `probes.pressure`. */
+export interface LoadReadinessConfig {
+  readonly failAfterMs: number
+  readonly maxOutMs: number
+}
+
+/**
+ * What readiness says of the pressure. A process that is out of rotation sheds its load onto the others, and the next
+ * one falls: so it goes only when the pressure stays critical, comes back after a time even if it still is, and then
+ * stays for as long as it was away. Of a fleet under load, half at most is out.
+ */
+export class LoadReadiness {
+  readonly #config: LoadReadinessConfig | false
+  #isOut = false
+  #outSince = 0
+  #staysUntil = Number.NEGATIVE_INFINITY
+
+  constructor(config: LoadReadinessConfig | false) {
+    this.#config = config
+  }
+
+  /** `levelMs`: for how long it has been this level. */
+  judge(level: PressureLevel, levelMs: number, now: number): { status: CheckStatus; output: string } {
+    const words = `the pressure is ${level}`
+    if (level !== 'critical' || !this.#config) {
+      this.#comeBack(now)
+      return { status: level === 'normal' ? 'pass' : 'warn', output: words }
+    }
+    const { failAfterMs, maxOutMs } = this.#config
+    if (this.#isOut && now - this.#outSince >= maxOutMs) this.#comeBack(this.#outSince + maxOutMs)
+    if (!this.#isOut && levelMs >= failAfterMs && now >= this.#staysUntil) {
+      this.#isOut = true
+      this.#outSince = now
+    }
+    if (this.#isOut) return { status: 'fail', output: `${words}, for ${Math.round(levelMs / 1000)} s` }
+    const back =
+      now < this.#staysUntil ? '; ready again all the same, so that the others do not fall too' : ''
+    return { status: 'warn', output: words + back }
+  }
+
+  #comeBack(at: number): void {
+    if (!this.#isOut) return
+    this.#isOut = false
+    this.#staysUntil = at + (at - this.#outSince)
+  }
+}
