@@ -17,7 +17,7 @@ import type {
   WebSocketServerLike,
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
-import { shutDownOnSignals } from './adapters/shutdown.js'
+import { shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
@@ -39,6 +39,7 @@ import { createMonitors } from './monitors/standard-monitors.js'
 import { Budget, totalBudget } from './policies/budget.js'
 import { createConnectionPolicies } from './policies/connection-policies.js'
 import { Drain } from './policies/drain.js'
+import { describeReport } from './policies/drain-tally.js'
 import { PressureControl } from './policies/pressure-control.js'
 import { Reception } from './policies/reception.js'
 import { ReconnectWindow } from './policies/reconnect-window.js'
@@ -369,6 +370,9 @@ class Pulse implements Peerpulse {
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
+      levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
+      now: () => this.#lifecycle.clock.realNow(),
+      dryRun: this.config.dryRun,
       onChange: (change) => this.#emit('check:change', change),
       onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
       onPortError: (port, error) => {
@@ -403,7 +407,7 @@ class Pulse implements Peerpulse {
   #joinShutdown(): void {
     const { drain, dryRun } = this.config
     if (!drain || dryRun || this.#leaveShutdown !== undefined) return
-    this.#leaveShutdown = shutDownOnSignals(drain, {
+    this.#leaveShutdown = shutDownOnDemand(drain, {
       now: () => this.#lifecycle.clock.realNow(),
       hold: () => this.#lifecycle.clock.hold(true),
       after: (ms, run) => {
@@ -413,9 +417,15 @@ class Pulse implements Peerpulse {
       drain: (why, options) => this.#drain.start(why, options),
       onReport: (report) =>
         this.#warnings.log((logger) =>
-          logger.info({ event: 'drain:report', ...report }, `drained in ${report.durationMs} ms`),
+          logger.info({ event: 'drain:report', ...report }, describeReport(report)),
         ),
       onHookError: (name, error) => this.#warnings.callbackFailed(name, error),
+      onUncaught: (error, origin) => {
+        this.#warnings.log((logger) =>
+          logger.error({ event: origin, err: error }, `${origin}: the process drains, and exits with 1`),
+        )
+        return this.config.log !== false
+      },
     })
   }
 

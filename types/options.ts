@@ -128,6 +128,8 @@ export interface DrainOptions {
   terminationGraceMs?: number | undefined
   /** `true` closes WebSockets with 1012 (service restart), `false` with 1001 (going away). Default `true`. */
   restart?: boolean | undefined
+  /** An uncaught exception, or a rejection that nobody handles, starts the drain too; the process then exits with 1. Default `false`: Node ends it at once. */
+  uncaught?: boolean | undefined
   /** Runs first, before the drain. */
   beforeShutdown?: DrainHook | undefined
   /** Runs after the drain: close databases here. */
@@ -136,6 +138,14 @@ export interface DrainOptions {
   onShutdown?: DrainHook | undefined
   /** Time limit of each hook. Default 5 000. */
   hookTimeoutMs?: number | undefined
+}
+
+/** Readiness warns from the level `elevated` on; when and for how long it fails. Out of rotation, a process has others carry its load. */
+export interface LoadReadinessOptions {
+  /** It fails once the level has been `critical` for this long. Default 5 000: a dwell. */
+  failAfterMs?: number | undefined
+  /** It fails for this long at most; then it passes, with a warning, for as long as it had failed. Default 30 000: what Kubernetes takes to notice and to come back. */
+  maxOutMs?: number | undefined
 }
 
 /** Health probes. `false`: none is answered. */
@@ -148,10 +158,12 @@ export interface ProbesOptions {
   startupz?: string | undefined
   /** A port of its own for the probes, on all addresses, opened at `attach`; the app's port then answers none. `false`: on the app's port. */
   port?: number | false | undefined
-  /** Time limit of a check. Default 900: the kubelet gives up after 1 s. */
+  /** Time limit of a check, and of a probe's whole answer. Default 900: the kubelet gives up after 1 s. */
   checkTimeoutMs?: number | undefined
   /** How long a check's result is used again. Default 1 000. */
   cacheMs?: number | undefined
+  /** How the pressure of memory and event loop shows in readiness. `false`: as a warning only. */
+  pressure?: LoadReadinessOptions | false | undefined
   /** Who sees check names and outputs: `'loopback'` (default), `true`, `false`, or a function of the request. */
   details?: ('loopback' | boolean | ((req: IncomingMessage) => boolean)) | undefined
 }
@@ -214,7 +226,11 @@ export interface ResolvedConfig {
   readonly pressure: ResolvedPressure | false
   readonly limits: Resolved<LimitsOptions> | false
   readonly drain: ResolvedDrain | false
-  readonly probes: Resolved<ProbesOptions> | false
+  readonly probes:
+    | (Resolved<Omit<ProbesOptions, 'pressure'>> & {
+        readonly pressure: Resolved<LoadReadinessOptions> | false
+      })
+    | false
   readonly behind: BehindOptions | false
   readonly history: Resolved<HistoryOptions> | false
   readonly log: Logger | false

@@ -1,6 +1,7 @@
 import type { DrainReport } from '../../types/drain.js'
 import type { DrainHook, ResolvedDrain } from '../../types/options.js'
 import { joinShutdown } from './terminus.js'
+import { joinUncaught } from './uncaught.js'
 
 /** What the shutdown needs of the pulse. */
 export interface ShutdownHost {
@@ -13,12 +14,14 @@ export interface ShutdownHost {
   drain(why: string, options: { skipDelay: boolean; elapsedMs: number }): Promise<DrainReport>
   onReport(report: DrainReport): void
   onHookError(name: string, error: unknown): void
+  /** `true`: it is logged. */
+  onUncaught(error: unknown, origin: string): boolean
 }
 
 type HookName = 'beforeShutdown' | 'onSignal' | 'onShutdown'
 
-/** Shuts down on signals: the app's hooks around our drain, all within the deadline. Returns how to leave. */
-export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): () => void {
+/** Shuts down on signals, and on errors that nobody caught: the app's hooks around our drain, all within the deadline. Returns how to leave. */
+export function shutDownOnDemand(config: ResolvedDrain, host: ShutdownHost): () => void {
   let signalledAt = 0
   const elapsedMs = () => host.now() - signalledAt
 
@@ -44,16 +47,16 @@ export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): ()
   const later = [config.onSignal, config.onShutdown].filter((hook) => hook !== undefined).length
   const reservedMs = later * Math.min(config.hookTimeoutMs, config.deadlineMs / 10)
 
-  return joinShutdown({
+  const leave = joinShutdown({
     signals: config.signals,
     beforeShutdown() {
       signalledAt = host.now()
       host.hold()
       return run('beforeShutdown')
     },
-    async drain(signal) {
-      const report = await host.drain(signal, {
-        skipDelay: signal === 'SIGINT',
+    async drain(why) {
+      const report = await host.drain(why, {
+        skipDelay: why === 'SIGINT',
         elapsedMs: elapsedMs() + reservedMs,
       })
       host.hold()
@@ -62,4 +65,10 @@ export function shutDownOnSignals(config: ResolvedDrain, host: ShutdownHost): ()
     onSignal: () => run('onSignal'),
     onShutdown: () => run('onShutdown'),
   })
+  if (!config.uncaught) return leave
+  const leaveUncaught = joinUncaught((error, origin) => host.onUncaught(error, origin))
+  return () => {
+    leaveUncaught()
+    leave()
+  }
 }

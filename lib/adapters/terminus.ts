@@ -7,8 +7,9 @@ type CreateTerminus = typeof import('@godaddy/terminus').createTerminus
 /** A pulse that takes part in the shutdown of the process. */
 export interface ShutdownParticipant {
   readonly signals: readonly NodeJS.Signals[]
-  beforeShutdown(signal: NodeJS.Signals): Promise<void>
-  drain(signal: NodeJS.Signals): Promise<void>
+  /** `why`: a signal's name, or the origin of an error that nobody caught. */
+  beforeShutdown(why: string): Promise<void>
+  drain(why: string): Promise<void>
   onSignal(): Promise<void>
   onShutdown(): Promise<void>
 }
@@ -27,6 +28,18 @@ export function joinShutdown(participant: ShutdownParticipant): () => void {
     participants.delete(participant)
     if (received === undefined) install()
   }
+}
+
+/** The same sequence without a signal and without an exit. The first signal meanwhile changes nothing, a second one exits at once. */
+export async function shutDownEveryone(why: string): Promise<void> {
+  if (received !== undefined) return new Promise(() => {})
+  const signals = new Set(installed.map(({ signal }) => signal))
+  for (const { signal, listener } of installed) process.removeListener(signal, listener)
+  for (const signal of signals) process.on(signal, onSignal)
+  await everyone((participant) => participant.beforeShutdown(why))
+  await everyone((participant) => participant.drain(why))
+  await everyone((participant) => participant.onSignal())
+  await everyone((participant) => participant.onShutdown())
 }
 
 /**

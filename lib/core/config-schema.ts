@@ -97,6 +97,7 @@ export const sections = {
     deadlineMs: ms(),
     terminationGraceMs: ms(),
     restart: flag(),
+    uncaught: flag(),
     beforeShutdown: must(isFunction, 'a function'),
     onSignal: must(isFunction, 'a function'),
     onShutdown: must(isFunction, 'a function'),
@@ -112,6 +113,10 @@ export const sections = {
     ),
     checkTimeoutMs: ms(),
     cacheMs: msOrZero(),
+    pressure: must(
+      (value) => value === false || isPlainObject(value),
+      'false, or an object with failAfterMs and maxOutMs',
+    ),
     details: must(
       (value) => value === 'loopback' || isFlag(value) || isFunction(value),
       "'loopback', true, false, or a function of the request",
@@ -120,6 +125,9 @@ export const sections = {
   behind: v.strictObject({ idleTimeoutMs: needed(isPositive, positiveMs) }),
   history: v.strictObject({ maxCloses: count(), maxPeers: count() }),
 }
+
+/** `probes.pressure`, when it is not `false`. */
+export const loadReadinessSection = v.strictObject({ failAfterMs: msOrZero(), maxOutMs: ms() })
 
 /** `pressure.memory`, when it is not `false`. */
 export const memorySection = v.strictObject({ limitBytes: bytesOrAuto() })

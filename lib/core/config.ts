@@ -1,6 +1,12 @@
 import * as v from 'valibot'
 import type { PeerpulseOptions, ResolvedConfig, ResolvedPressure } from '../../types/options.js'
-import { actionsSection, isPlainObject, memorySection, sections } from './config-schema.js'
+import {
+  actionsSection,
+  isPlainObject,
+  loadReadinessSection,
+  memorySection,
+  sections,
+} from './config-schema.js'
 import { defaults, pingShareOfIdleTimeout, sectionDefaults } from './defaults.js'
 import { ConfigError } from './errors.js'
 import { nearestName } from './nearest-name.js'
@@ -67,6 +73,8 @@ function checkShapes(options: Record<string, unknown>): string[] {
   const { memory, actions } = isPlainObject(options.pressure) ? options.pressure : {}
   if (isPlainObject(memory)) problems.push(...problemsOf(memorySection, memory, 'pressure.memory'))
   if (isPlainObject(actions)) problems.push(...problemsOf(actionsSection, actions, 'pressure.actions'))
+  const { pressure } = isPlainObject(options.probes) ? options.probes : {}
+  if (isPlainObject(pressure)) problems.push(...problemsOf(loadReadinessSection, pressure, 'probes.pressure'))
   return problems
 }
 
@@ -196,6 +204,10 @@ function applyDefaults(options: PeerpulseOptions): ResolvedConfig {
         ? Object.fromEntries(Object.keys(defaults.pressure.actions).map((name) => [name, false]))
         : overlay(defaults.pressure.actions, actions ?? {})) as ResolvedPressure['actions'],
     }
+  }
+  if (config.probes && config.probes.pressure) {
+    const pressure = overlay(defaults.probes.pressure, config.probes.pressure)
+    config.probes = { ...config.probes, pressure: pressure as { failAfterMs: number; maxOutMs: number } }
   }
   if (options.drain && options.drain.terminationGraceMs !== undefined && config.drain) {
     config.drain = { ...config.drain, ...fitToGrace(options.drain.terminationGraceMs) }

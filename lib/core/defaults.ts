@@ -40,6 +40,7 @@ export const defaults = {
     closeTimeoutMs: 2_000,
     deadlineMs: 25_000,
     restart: true,
+    uncaught: false,
     hookTimeoutMs: 5_000,
   },
   probes: {
@@ -49,6 +50,7 @@ export const defaults = {
     port: false,
     checkTimeoutMs: 900,
     cacheMs: 1_000,
+    pressure: { failAfterMs: 5_000, maxOutMs: 30_000 },
     details: 'loopback',
   },
   behind: false,

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
+import { DrainTally } from './drain-tally.js'
 
 interface DrainConfig {
   readinessDelayMs: number
@@ -47,7 +48,7 @@ export class Drain {
   #startedAt = 0
   #phaseAt = 0
   #phases: Partial<Record<DrainPhase, number>> = {}
-  #counts: DrainReport['connections'] = {}
+  readonly #tally = new DrainTally()
   /** Connections that are still to be looked at, in the phase that it is. */
   #round: PeerConnection[] = []
   /** Long-lived connections that are still to be told. */
@@ -126,26 +127,23 @@ export class Drain {
   /** A connection closed, perhaps while we drain. */
   leaving(connection: PeerConnection): void {
     if (this.phase === undefined || this.phase === 'done') return
-    const { id, protocol } = connection
-    if (id < this.#firstNewId) this.#oldOnes--
-    this.#counts[protocol] ??= { closed: 0, terminated: 0 }
-    this.#counts[protocol][connection.endNotes?.terminated ? 'terminated' : 'closed']++
+    if (connection.id < this.#firstNewId) this.#oldOnes--
+    const ms = Math.round(this.#clock.realNow() - this.#startedAt)
+    this.#tally.note(connection, ms, this.phase === 'terminating')
   }
 
   /** What a drain would do now, for a dry run. */
   rehearse(why: string): DrainReport {
-    for (const { protocol } of this.#registry) {
-      this.#counts[protocol] ??= { closed: 0, terminated: 0 }
-      this.#counts[protocol].closed++
-    }
-    const connections = this.#counts
-    this.#counts = {}
+    const tally = new DrainTally()
+    tally.rehearse(this.#registry)
     return {
       why,
       startedAt: Math.round(performance.timeOrigin + performance.now()),
       durationMs: 0,
       phases: {},
-      connections,
+      connections: tally.counts,
+      ends: {},
+      cut: [],
       deadlineExceeded: false,
       dryRun: true,
     }
@@ -202,7 +200,7 @@ export class Drain {
   #look(connection: PeerConnection, isItsTurn = false): boolean {
     try {
       if (connection.index === -1) return false
-      if (this.phase === 'terminating') connection.terminate('drain')
+      if (this.phase === 'terminating') this.#cutOff(connection)
       else if (connection.state === 'closing') return false
       else if (this.phase === 'closing' && (isItsTurn || this.#mustGo(connection))) connection.close('drain')
       else {
@@ -215,6 +213,14 @@ export class Drain {
       connection.host.failed(error)
     }
     return true
+  }
+
+  #cutOff(connection: PeerConnection): void {
+    try {
+      this.#tally.name(connection)
+    } finally {
+      connection.terminate('drain')
+    }
   }
 
   /** A request in flight is told at once that it is the last; whoever came late or is idle, when everyone has been told. */
@@ -249,7 +255,9 @@ export class Drain {
       startedAt: this.#startedEpoch,
       durationMs: Math.round(this.#clock.realNow() - this.#startedAt),
       phases: this.#phases,
-      connections: this.#counts,
+      connections: this.#tally.counts,
+      ends: this.#tally.ends,
+      cut: this.#tally.cut,
       deadlineExceeded: this.#deadlineExceeded,
       dryRun: false,
     })

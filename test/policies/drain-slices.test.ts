@@ -45,6 +45,7 @@ class Crowd {
     const transport = {
       protocolOf: () => protocol,
       phaseOf: () => (protocol === 'http1' ? 'keep-alive' : 'established'),
+      bufferedBytes: () => 0,
       isBusy: () => false,
       retire() {},
       close: (connection) => {

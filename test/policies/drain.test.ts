@@ -38,6 +38,10 @@ test('a drain over every protocol, and its report', async (t) => {
   assert.equal(report.deadlineExceeded, false)
   assert.deepEqual(report.connections.websocket, { closed: 1, terminated: 1 })
   assert.deepEqual(report.connections.sse, { closed: 1, terminated: 0 })
+  const { firstMs = 0, lastMs = 0, ...ended } = report.ends.websocket ?? {}
+  assert.deepEqual(ended, { onTheirOwn: 0, onOurWord: 1, unanswered: 1, cutOff: 0 })
+  assert.ok(firstMs >= 200 && lastMs >= firstMs && lastMs <= report.durationMs, `${firstMs}, ${lastMs}`)
+  assert.deepEqual(report.cut, [])
   assert.equal(report.connections.http1?.terminated, 0)
   assert.deepEqual(
     steps.map(({ phase }) => phase),
@@ -75,10 +79,20 @@ test('after the delay, and while anybody is left, upgrades get 503 with the reas
 
 test('at the deadline what is left is terminated, and the report says how many', async (t) => {
   const { pulse, port } = await start(t, { drain: { ...quick, deadlineMs: 1_000 } }, () => {})
-  const endless = fetch(`http://127.0.0.1:${port}/`).catch((error: Error) => error)
+  const endless = fetch(`http://127.0.0.1:${port}/a%0Alog?q`).catch((error: Error) => error)
   await until('the request is there', () => pulse.snapshot().connections.open === 1)
-  const report = await pulse.drain()
+  const leaver = await openWebSocket(t, port)
+  const draining = pulse.drain()
+  leaver.close(1000)
+  const report = await draining
   assert.equal(report.deadlineExceeded, true)
+  assert.equal(report.ends.http1?.cutOff, 1)
+  assert.equal(report.ends.websocket?.onTheirOwn, 1)
+  const [cut] = report.cut
+  assert.deepEqual(
+    [cut?.protocol, cut?.phase, cut?.request, cut?.remoteAddress],
+    ['http1', 'request', 'GET /a%0Alog?q', '127.0.0.1'],
+  )
   assert.deepEqual(report.connections.http1, { closed: 0, terminated: 1 })
   assert.ok(report.durationMs < 1_000 + 10_000)
   assert.ok((await endless) instanceof Error)
