@@ -345,7 +345,8 @@ class Pulse implements Peerpulse {
         )
         this.#emit('pressure:level', { ...change, holders })
       },
-      (monitor, error) => this.#warnings.callbackFailed(`monitor '${monitor}'`, error),
+      (monitor, error, consequence) =>
+        this.#warnings.callbackFailed(`monitor '${monitor}'`, error, consequence),
     )
   }
 

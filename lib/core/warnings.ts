@@ -47,11 +47,11 @@ export class Warnings {
   }
 
   /** A callback of the app's threw. */
-  callbackFailed(what: string, error: unknown): void {
+  callbackFailed(what: string, error: unknown, consequence = ''): void {
     this.callbackErrors++
     // A warning about a warning listener would call it again.
     if (what === 'warning listener') return
-    this.warn('PEERPULSE_WARN_CALLBACK', `${what} threw: ${errorText(error)}`, error)
+    this.warn('PEERPULSE_WARN_CALLBACK', `${what} threw: ${errorText(error)}${consequence}`, error)
   }
 
   /** Calls the logger, which is the app's too. */

@@ -27,7 +27,7 @@ export class PressureControl {
     registry: Registry,
     endings: Endings,
     onChange: (change: LevelChange) => void,
-    onMonitorError: (monitor: string, error: unknown) => void,
+    onMonitorError: (monitor: string, error: unknown, consequence?: string) => void,
   ) {
     const given = new Set(config.monitors.map(({ name }) => name))
     const standard = monitors.filter(({ name }) => !given.has(name))

@@ -22,7 +22,7 @@ export class Pressure {
   readonly monitors: readonly Monitor[]
   readonly #config: PressureConfig
   readonly #onChange: (change: LevelChange) => void
-  readonly #onMonitorError: (monitor: string, error: unknown) => void
+  readonly #onMonitorError: (monitor: string, error: unknown, consequence?: string) => void
   readonly #broken = new Set<Monitor>()
   #startedAt = never
 
@@ -30,7 +30,7 @@ export class Pressure {
     config: PressureConfig,
     monitors: readonly Monitor[],
     onChange: (change: LevelChange) => void,
-    onMonitorError: (monitor: string, error: unknown) => void,
+    onMonitorError: (monitor: string, error: unknown, consequence?: string) => void,
   ) {
     this.#config = config
     this.monitors = monitors
@@ -104,7 +104,7 @@ export class Pressure {
     } catch (error) {
       this.#broken.add(monitor)
       delete this.readings[monitor.name]
-      this.#onMonitorError(monitor.name, error)
+      this.#onMonitorError(monitor.name, error, '; it is not read any more')
     }
   }
 

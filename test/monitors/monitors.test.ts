@@ -170,6 +170,7 @@ describe('the monitors of a configuration', () => {
     const directory = mkdtempSync(join(tmpdir(), 'peerpulse-'))
     t.after(() => rmSync(directory, { recursive: true }))
     writeFileSync(join(directory, 'memory.current'), `${64 * MiB}\n`)
+    writeFileSync(join(directory, 'memory.stat'), 'anon 1\ninactive_file 4096\n')
     const rssActs = (limitBytes: number | 'auto', group: typeof cgroup | null) => {
       const monitors = createMonitors(
         { eventLoop: false, memory: { limitBytes } },

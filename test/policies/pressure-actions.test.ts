@@ -178,7 +178,10 @@ test('a monitor of the user raises the level, takes the place of a standard one,
   assert.equal(monitors.nonsense?.pressure, undefined)
   assert.equal(actions.refuseRequests?.active, false)
   assert.deepEqual(monitors.queue, { pressure: 1 })
-  assert.match(warnings[0] as string, /monitor 'nonsense' threw: .*must return a number from 0 to 1/)
+  assert.match(
+    warnings[0] as string,
+    /monitor 'nonsense' threw: .*must return a number from 0 to 1.*; it is not read any more$/,
+  )
 })
 
 // The door ----------------------------------------------------------------------------------------
