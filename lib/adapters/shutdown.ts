@@ -29,7 +29,9 @@ export function shutDownOnDemand(config: ResolvedDrain, host: ShutdownHost): () 
   function run(name: HookName): Promise<void> {
     const hook: DrainHook | undefined = config[name]
     if (hook === undefined) return Promise.resolve()
-    const limitMs = Math.round(Math.max(0, Math.min(config.hookTimeoutMs, config.deadlineMs - elapsedMs())))
+    // One that hangs before the drain leaves half of the time to it: the peers are to hear of it.
+    const leftMs = name === 'beforeShutdown' ? config.deadlineMs / 2 : config.deadlineMs - elapsedMs()
+    const limitMs = Math.round(Math.max(0, Math.min(config.hookTimeoutMs, leftMs)))
     return new Promise((resolve) => {
       const failed = (error: unknown) => {
         host.onHookError(`drain.${name}`, error)
