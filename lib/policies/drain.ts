@@ -14,7 +14,7 @@ interface DrainConfig {
 
 /** What a drain needs of the servers. */
 export interface DrainTargets {
-  /** No new connections; those that are open go on. May be called again. */
+  /** No new connections; those that are open go on. The kernel resets whoever it has not handed over to us yet. May be called again. */
   stopListening(): void
   onPhase(step: DrainStep): void
   /** Whether what was tracked on closed connections has ended too. */
@@ -62,6 +62,7 @@ export class Drain {
   #delayMs = 0
   #deadlineMs = 0
   #deadlineExceeded = false
+  #listening: 'yes' | 'stopping' | 'no' = 'yes'
   #resolve: ((report: DrainReport) => void) | undefined
   #startedEpoch = 0
 
@@ -188,8 +189,8 @@ export class Drain {
       this.#enter('closing')
       this.#oldOnes = this.#registry.size
     }
-    if (this.phase === 'closing' && this.#oldOnes === 0) this.#targets.stopListening()
-    const isOver = this.#registry.size === 0 && this.#targets.isCleanedUp()
+    if (this.phase === 'closing' && this.#oldOnes === 0) this.#stopListening()
+    const isOver = this.#listening === 'no' && this.#registry.size === 0 && this.#targets.isCleanedUp()
     const isLate = this.#round.length === 0 && elapsed >= this.#deadlineMs + terminatingMs
     if (this.phase === 'closing' && isOver) this.#finish()
     else if (this.phase !== 'terminating' && elapsed >= this.#deadlineMs) this.#beginTerminating()
@@ -240,8 +241,20 @@ export class Drain {
     return Math.floor(this.#tellCount * (1 - share))
   }
 
+  /** In a turn in which nobody waits to be accepted: a balancer takes a reset for a failure of the request that it has sent. */
+  #stopListening(): void {
+    if (this.#listening !== 'yes') return
+    this.#listening = 'stopping'
+    this.#clock.inQuietTurn(() => {
+      this.#listening = 'no'
+      this.#targets.stopListening()
+      this.#goOn()
+    })
+  }
+
   #beginTerminating(): void {
     this.#deadlineExceeded = true
+    this.#listening = 'no'
     this.#targets.stopListening()
     this.#enter('terminating')
   }

@@ -83,3 +83,26 @@ test('small delays of every tick do not add up: deadlines stay on ticks', () => 
   assert.equal(clock.now, 101_000)
   assert.ok(turns.every((now) => now % tickMs === 0))
 })
+
+test('a quiet turn is one in which next to no time passed; where there is none, 200 ms are enough', () => {
+  const time = new FakeTime()
+  const clock = new Clock(() => {}, time)
+  let runs = 0
+  const turns = (ms: number, most: number) => {
+    for (let turn = 1; turn <= most; turn++) {
+      time.ms += ms
+      time.poll()
+      if (runs > 0) return turn
+    }
+    return 0
+  }
+  clock.inQuietTurn(() => runs++)
+  assert.equal(turns(1, 5), 0, 'each of these turns took a millisecond')
+  assert.equal(turns(0.01, 5), 1)
+  runs = 0
+  clock.inQuietTurn(() => runs++)
+  const busy = turns(5, 100)
+  assert.ok(busy > 30 && busy <= 41, `${busy} turns of 5 ms`)
+  time.poll()
+  assert.equal(runs, 1, 'it runs once')
+})
