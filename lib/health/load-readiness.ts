@@ -26,11 +26,11 @@ export class LoadReadiness {
   judge(level: PressureLevel, levelMs: number, now: number): { status: CheckStatus; output: string } {
     const words = `the pressure is ${level}`
     if (level !== 'critical' || !this.#config) {
-      this.#comeBack(now)
+      if (this.#isOut) this.#comeBack(now)
       return { status: level === 'normal' ? 'pass' : 'warn', output: words }
     }
     const { failAfterMs, maxOutMs } = this.#config
-    if (this.#isOut && now - this.#outSince >= maxOutMs) this.#comeBack(this.#outSince + maxOutMs)
+    if (this.#isOut && now - this.#outSince >= maxOutMs) this.#comeBack(now)
     if (!this.#isOut && levelMs >= failAfterMs && now >= this.#staysUntil) {
       this.#isOut = true
       this.#outSince = now
@@ -41,9 +41,11 @@ export class LoadReadiness {
     return { status: 'warn', output: words + back }
   }
 
-  #comeBack(at: number): void {
-    if (!this.#isOut) return
+  /** Nobody may have asked for long, and then it was not kept away for all of that time. */
+  #comeBack(now: number): void {
+    const { maxOutMs } = this.#config as LoadReadinessConfig
+    const backAt = Math.min(now, this.#outSince + maxOutMs)
     this.#isOut = false
-    this.#staysUntil = at + (at - this.#outSince)
+    this.#staysUntil = 2 * backAt - this.#outSince
   }
 }

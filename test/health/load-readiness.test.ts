@@ -48,6 +48,13 @@ describe('readiness under pressure', () => {
     assert.equal(load.judge('critical', 6_000, 20_000).status, 'fail')
   })
 
+  test('counts only the time for which it may have kept traffic away, where nobody asks for long', () => {
+    const load = new LoadReadiness(config)
+    assert.equal(load.judge('critical', 5_000, 0).status, 'fail')
+    assert.equal(load.judge('normal', 0, 3_600_000).status, 'pass')
+    assert.equal(load.judge('critical', 5_000, 3_605_000).status, 'fail')
+  })
+
   test('only warns where it is switched off', () => {
     assert.deepEqual(failingSeconds(new LoadReadiness(false), 60), [])
   })
