@@ -33,7 +33,7 @@ export interface CutConnection {
   phase: ConnectionPhase
   ageMs: number
   bufferedBytes: number
-  /** Method and path of the request in flight, escaped and cut. */
+  /** Method and path of the request in flight, without its query, escaped and cut. */
   request?: string
 }
 

@@ -24,7 +24,8 @@ export class DrainTally {
       phase,
       ageMs: Math.round(host.clock.now - opened),
       bufferedBytes,
-      ...(req && { request: peerText(`${req.method} ${req.url}`) }),
+      // Without its query, in which there may be secrets: this goes to the log.
+      ...(req && { request: peerText(`${req.method} ${req.url?.split('?', 1)[0]}`) }),
     })
   }
 
