@@ -18,7 +18,7 @@ export interface CheckOptions {
   soft?: boolean
   /** So many failures in a row make it fail; fewer are a warning. The very first result counts at once. Default 1, since orchestrators count too. */
   failAfter?: number
-  /** Once it fails, so many passes in a row make it pass again. Default 1. */
+  /** Once it fails, so many passes in a row make it pass again. Default 1, and 3 while it flaps: when it has turned 3 times in its last 8 results. */
   passAfter?: number
 }
 

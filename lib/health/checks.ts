@@ -13,12 +13,14 @@ interface Entry {
   readonly cacheMs: number
   readonly soft: boolean
   readonly failAfter: number
-  readonly passAfter: number
+  readonly passAfter: number | undefined
   last: CheckResult | undefined
   /** Real time of the last result. */
   ranAt: number
   /** Results in a row that say the contrary of the status. */
   contrary: number
+  /** The last results, a bit each, the newest lowest: 1 for a failure. */
+  recent: number
   running: Promise<CheckResult> | undefined
   /** When the app's function was called that has not settled yet, in real time. */
   calledAt: number | undefined
@@ -47,6 +49,11 @@ const probeNames: Readonly<Record<NonNullable<CheckOptions['probe']>, Probe>> = 
 
 /** A call that ignored its signal for so many of its time limits is taken for lost, and the check is called again. */
 const lostAfterLimits = 10
+
+/** A check flaps that has turned so often in its last results; then it has to pass a few times in a row. */
+const flapTurns = 3
+const flapWindow = 8
+const flapPasses = 3
 
 /** A name stands in a URL (`/readyz/<name>`) and in `?exclude=`. */
 const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
@@ -77,10 +84,11 @@ export class Checks {
       cacheMs: options.cacheMs ?? this.#host.cacheMs,
       soft: options.soft ?? false,
       failAfter: options.failAfter ?? 1,
-      passAfter: options.passAfter ?? 1,
+      passAfter: options.passAfter,
       last: undefined,
       ranAt: 0,
       contrary: 0,
+      recent: 0,
       running: undefined,
       calledAt: undefined,
       passed: false,
@@ -179,7 +187,9 @@ export class Checks {
 
   /** A status turns when enough results in a row say so; the first result of all is one. */
   #damp(entry: Entry, problem: string | undefined): { status: CheckStatus; output?: string | undefined } {
-    const { last, soft, failAfter, passAfter } = entry
+    const { last, soft, failAfter } = entry
+    entry.recent = ((entry.recent << 1) | (problem === undefined ? 0 : 1)) & ((1 << flapWindow) - 1)
+    const passAfter = entry.passAfter ?? (turnsIn(entry.recent) >= flapTurns ? flapPasses : 1)
     if (soft) return { status: problem === undefined ? 'pass' : 'warn', output: problem }
     const fails = last?.status === 'fail'
     if (last === undefined || fails === (problem !== undefined)) entry.contrary = 0
@@ -225,6 +235,14 @@ export class Checks {
 function notYet({ soft, timeoutMs }: Entry): CheckResult {
   const output = `no answer yet, of ${timeoutMs} ms that it may take`
   return { status: soft ? 'warn' : 'fail', output, time: Date.now(), durationMs: 0 }
+}
+
+/** How often two neighbours differ. */
+function turnsIn(results: number): number {
+  let turns = 0
+  for (let bits = (results ^ (results >> 1)) & ((1 << (flapWindow - 1)) - 1); bits > 0; bits &= bits - 1)
+    turns++
+  return turns
 }
 
 /** The worst of several statuses; none is a pass. */

@@ -473,3 +473,17 @@ test('checks: the first result of all counts at once', async () => {
   served.pulse.addCheck('database', () => false, { failAfter: 5 })
   assert.equal((await ask(`${served.url}/readyz`)).status, 503)
 })
+
+test('checks: without any option too, what flaps is held back until it has passed three times in a row', async () => {
+  await using served = await serve({ probes: { cacheMs: 0 } })
+  const { pulse, url } = served
+  let up = true
+  pulse.addCheck('database', () => up)
+  const answers: number[] = []
+  for (const state of 'PFPFPFPFPFPPPP') {
+    up = state === 'P'
+    answers.push((await ask(`${url}/readyz`)).status)
+  }
+  assert.equal(answers.join(' '), '200 503 200 503 503 503 503 503 503 503 503 503 200 200')
+  assert.equal((await line(url, 'database'))?.status, 'pass')
+})

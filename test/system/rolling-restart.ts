@@ -65,7 +65,7 @@ async function restartInTurn(balancer: BalancerName, stack: Stack, restarts: num
   return load.seen
 }
 
-const [restarts = 20, besideIt = 4] = process.argv.slice(2).map(Number)
+const [restarts = 20, besideIt = 20] = process.argv.slice(2).map(Number)
 let failed = false
 for (const balancer of ['haproxy', 'nginx'] as const) {
   for (const [stack, times] of [
