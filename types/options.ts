@@ -45,7 +45,7 @@ export interface BudgetOptions {
    */
   stalledMs?: number | undefined
   /**
-   * All connections together; above it the heaviest are evicted, and those that are closing may hold as much again. A
+   * All connections together; above it the heaviest are evicted, and those that are closing may hold half as much again. A
    * message that many peers share counts once for each. Default `'auto'`: a 16th of the memory limit, at least 32 MiB.
    */
   totalBytes?: number | 'auto' | undefined

@@ -9,8 +9,10 @@ const maxEvictionsPerWalk = 16
 /** Walks in a loop while the total budget fills up once: few enough to cost nothing, and no walk is far behind. */
 const walksPerTotal = 64
 /** What all hold together, those that are closing included, in total budgets. */
-const mostTotals = 2
-/** Beyond that, whoever is written to and holds more than this part of an equal share is evicted. */
+const mostWithClosing = 1.5
+/** In a loop, in which nobody's memory is given back: beyond so many, whoever is written to and holds more than `spareShare` is evicted. */
+const mostInLoop = 2
+/** A part of an equal share of the total budget. */
 const spareShare = 1 / 4
 
 interface BudgetConfig {
@@ -85,7 +87,7 @@ export class Budget {
     if (bufferedBytes <= this.totalBytes) return
     if (bufferedBytes >= this.#walkFrom) this.#walk()
     const spared = (this.totalBytes / size) * spareShare
-    if (bufferedBytes > this.totalBytes * mostTotals && connection.bufferedSample > spared)
+    if (bufferedBytes > this.totalBytes * mostInLoop && connection.bufferedSample > spared)
       this.#evict(connection)
   }
 
@@ -122,9 +124,9 @@ export class Budget {
     // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
     const open = holders.filter(({ state }) => state !== 'closing')
     endHeaviest(open, this.totalBytes, (connection) => this.#evict(connection))
-    // That may be as much again. What is more is taken from them at once.
+    // That may be half as much again. What is more is taken from them at once.
     const held = holders.filter(({ endNotes }) => endNotes?.terminated !== true)
-    const most = this.totalBytes * mostTotals - sumOf(held.filter(({ state }) => state !== 'closing'))
+    const most = this.totalBytes * mostWithClosing - sumOf(held.filter(({ state }) => state !== 'closing'))
     const closing = held.filter(({ state }) => state === 'closing')
     endHeaviest(closing, most, (connection) => void this.#endings.terminate(connection, 'slow-consumer'))
   }
