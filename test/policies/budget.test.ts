@@ -46,6 +46,25 @@ test('over the total budget the heaviest go first, and only as many as need be',
   assert.ok((first.evidence?.bufferedBytes ?? 0) >= 28 * MiB)
 })
 
+test('those that are closing hold half the total at most: what is more, the heaviest give back at once', async (t) => {
+  const { pulse, wss, port, closed } = await start(t, {
+    heartbeat: false,
+    budget: { stalledMs: 60_000, perConnectionBytes: 30 * MiB, totalBytes: 40 * MiB },
+  })
+  const clients = await Promise.all(Array.from({ length: 3 }, () => openWebSocket(t, port)))
+  for (const client of clients) deafen(client)
+  const peers = [...wss.clients]
+  // Two must go, and 54 MiB beside the 24 of the third are more than 60.
+  ;[28, 26, 24].forEach((size, i) => void peers[i]?.send(Buffer.alloc(size * MiB)))
+  await until('one is gone', () => closed.length > 0)
+  assert.deepEqual(
+    Array.from(pulse.connections(), ({ state }) => state).sort(),
+    ['closing', 'open'],
+  )
+  assert.equal(closed[0]?.closeReason, 'slow-consumer')
+  assert.ok((closed[0]?.evidence?.bufferedBytes ?? 0) >= 28 * MiB)
+})
+
 test('a response that is not read is cut at the hard cap', async (t) => {
   const { port, closing } = await start(t, { budget: { perConnectionBytes: 12 * MiB } }, (_, res) => {
     res.on('error', () => {})
