@@ -57,10 +57,7 @@ test('those that are closing hold half the total at most: what is more, the heav
   // Two must go, and 54 MiB beside the 24 of the third are more than 60.
   ;[28, 26, 24].forEach((size, i) => void peers[i]?.send(Buffer.alloc(size * MiB)))
   await until('one is gone', () => closed.length > 0)
-  assert.deepEqual(
-    Array.from(pulse.connections(), ({ state }) => state).sort(),
-    ['closing', 'open'],
-  )
+  assert.deepEqual(Array.from(pulse.connections(), ({ state }) => state).sort(), ['closing', 'open'])
   assert.equal(closed[0]?.closeReason, 'slow-consumer')
   assert.ok((closed[0]?.evidence?.bufferedBytes ?? 0) >= 28 * MiB)
 })
