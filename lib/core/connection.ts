@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
@@ -14,6 +15,7 @@ import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
 import { EndNotes } from './end-notes.js'
 import { ConnectionClosedError, PeerpulseError } from './errors.js'
 import { HttpExchange } from './http-exchange.js'
+import { Lingering } from './lingering.js'
 import { peerNameOf, plainAddress } from './peer-address.js'
 import type { WheelEntry } from './wheel.js'
 
@@ -143,6 +145,12 @@ export class PeerConnection implements Connection, WheelEntry {
     return extras.controller.signal
   }
 
+  /** We closed or destroyed it. */
+  get isEndedByUs(): boolean {
+    const { closingSince, terminated } = this.endNotes ?? {}
+    return closingSince !== undefined || terminated === true
+  }
+
   /** Made when first needed. */
   needExtras(): ConnectionExtras {
     this.extras ??= new ConnectionExtras()
@@ -162,7 +170,7 @@ export class PeerConnection implements Connection, WheelEntry {
   close(reason: CloseReason = 'server-closed'): void {
     checkReason('close', reason)
     if (this.state === 'closing' || this.state === 'closed') return
-    if (this.transport.isBusy(this)) {
+    if (reason !== 'handshake-timeout' && this.transport.isBusy(this)) {
       // The transport sees to it that the response in flight is the last; its end ends the connection.
       this.noteEnd().pendingReason ??= reason
       this.state = 'draining'
@@ -291,9 +299,29 @@ export class PeerConnection implements Connection, WheelEntry {
     if (this.index !== -1 && this.state !== 'closing') this.host.wheel.schedule(this, this.host.clock.now)
   }
 
+  /**
+   * Its last answer is written while the request's body is still arriving: our FIN goes, and what comes is read and
+   * dropped for a while (RFC 9112, section 9.6). To close now would have the kernel reset the connection, and a peer that
+   * reads the answer after its body would not get it.
+   */
+  linger(request: IncomingMessage): void {
+    const notes = this.noteEnd()
+    notes.phase ??= 'request'
+    notes.protocol ??= this.transport.protocolOf(this)
+    this.settle(notes.pendingReason ?? 'server-closed')
+    this.state = 'closing'
+    notes.lingering = new Lingering(this.host.clock.now, request, this.socket.bytesRead)
+    this.#guarded(() => this.socket.end())
+    this.due()
+  }
+
   due(): void {
-    const closingSince = this.endNotes?.closingSince
-    if (closingSince !== undefined && this.host.clock.now >= closingSince + this.host.closeTimeoutMs) {
+    const { closingSince, lingering } = this.endNotes ?? {}
+    if (lingering !== undefined) {
+      const next = lingering.look(this.host.clock.now, this.socket.bytesRead, this.host.closeTimeoutMs)
+      if (next === undefined) this.socket.destroy()
+      else if (this.index !== -1) this.host.wheel.schedule(this, next)
+    } else if (closingSince !== undefined && this.host.clock.now >= closingSince + this.host.closeTimeoutMs) {
       this.#destroy(true)
     } else this.host.visit(this)
   }

@@ -1,5 +1,6 @@
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
+import type { Lingering } from './lingering.js'
 
 /** What shows how and why a connection ends: made at the first sign of its end, as for most of its life there is none. */
 export class EndNotes {
@@ -9,6 +10,8 @@ export class EndNotes {
   pendingReason: CloseReason | undefined
   /** When we began to close it, in credited time. */
   closingSince: number | undefined
+  /** Its last answer is sent while the request's body is still arriving. */
+  lingering: Lingering | undefined
   /** It did not end in order: its socket was destroyed by us. */
   terminated = false
   /** The peer's FIN came, between requests or in the middle of one. */

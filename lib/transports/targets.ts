@@ -37,7 +37,7 @@ export class Targets {
     this.webSockets = new WebSocketListeners(
       sink,
       (socket) => this.listeners.leaveToWebSocket(socket),
-      lookAtWrite && createSendGuard(sink, lookAtWrite),
+      createSendGuard(sink, lookAtWrite),
     )
     this.listeners = new SocketListeners(
       sink,

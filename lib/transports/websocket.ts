@@ -101,13 +101,13 @@ function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
-  readonly #guard: WriteGuard | undefined
+  readonly #guard: WriteGuard
   readonly #onData: (this: Socket, chunk: Buffer) => void
   readonly #onFinish: (this: Socket) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
 
   /** `onAdopted`: told of a socket whose errors and FIN `ws` answers from now on. `guard`: sees what is sent. */
-  constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void, guard: WriteGuard | undefined) {
+  constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void, guard: WriteGuard) {
     this.#sink = sink
     this.#onAdopted = onAdopted
     this.#guard = guard
@@ -153,7 +153,7 @@ export class WebSocketListeners {
     socket.prependListener('data', this.#onData)
     socket.on('finish', this.#onFinish)
     webSocket.on('error', this.#onError as never)
-    this.#guard?.put(webSocket)
+    this.#guard.put(webSocket)
     return connection
   }
 
@@ -169,6 +169,6 @@ export class WebSocketListeners {
     connection.socket.removeListener('data', this.#onData)
     connection.socket.removeListener('finish', this.#onFinish)
     webSocket.removeListener('error', this.#onError as never)
-    this.#guard?.takeOff(webSocket)
+    this.#guard.takeOff(webSocket)
   }
 }

@@ -28,13 +28,15 @@ export class WriteGuard {
   /** Taken off while another's function lay above ours, which still calls it. */
   readonly #left = new WeakSet<object>()
 
-  constructor(name: 'send' | 'write', see: (target: object, chunk: unknown) => void) {
+  /** `see` may put something else in the place of an argument. */
+  constructor(name: 'send' | 'write', see: (target: object, args: unknown[]) => void) {
     this.#name = name
     const before = (target: object) => this.#beforeOn(target)
-    this.#guard = function (this: object, chunk) {
-      see(this, chunk)
+    this.#guard = function (this: object) {
       // biome-ignore lint/complexity/noArguments: no array is made for a write
-      return Reflect.apply(before(this), this, arguments as unknown as unknown[])
+      const args = arguments as unknown as unknown[]
+      see(this, args)
+      return Reflect.apply(before(this), this, args)
     }
     this.#descriptor = { value: this.#guard, configurable: true, writable: true, enumerable: false }
     guards.set(this.#guard, this)
@@ -81,19 +83,43 @@ export class WriteGuard {
 /** Looks at what a connection buffers; called before a write to one that has a backlog. */
 export type LookAtWrite = (connection: PeerConnection) => void
 
-/** For WebSockets. One that closes is let be: `ws` drops what is sent to it, and yet counts it as buffered. */
-export function createSendGuard(sink: ConnectionSink, look: LookAtWrite): WriteGuard {
-  return new WriteGuard('send', (target) => {
+/**
+ * For WebSockets. One that closes is let be: `ws` drops what is sent to it, and yet counts it as buffered. `look` is not
+ * there without a budget.
+ */
+export function createSendGuard(sink: ConnectionSink, look: LookAtWrite | undefined): WriteGuard {
+  return new WriteGuard('send', (target, args) => {
+    spareStream(sink, target, args)
     const { bufferedAmount, readyState } = target as WebSocketLike
-    if (bufferedAmount <= backlogBytes || readyState !== OPEN) return
+    if (look === undefined || bufferedAmount <= backlogBytes || readyState !== OPEN) return
     const socket = socketBelow(target)
     lookAt(sink, look, socket && carried(sink, socket))
   })
 }
 
+/**
+ * `createWebSocketStream` makes an `'error'` of a send that fails, and most apps have no listener for it. A WebSocket that
+ * we end fails those which the app makes until it learns of that: they are dropped, as on a socket that was closed.
+ */
+function spareStream(sink: ConnectionSink, target: object, args: unknown[]): void {
+  const callback = args[args.length - 1]
+  if (!isStreamCallback(callback)) return
+  const socket = socketBelow(target)
+  const connection = socket && carried(sink, socket)
+  if (connection === undefined) return
+  args[args.length - 1] = (error?: unknown) => callback(connection.isEndedByUs ? undefined : error)
+}
+
+/** Whether it is what a stream of Node's hands to its `_write`: a bound function up to Node 22, an arrow function since. */
+function isStreamCallback(callback: unknown): callback is (error?: unknown) => void {
+  if (typeof callback !== 'function') return false
+  if (callback.name !== '' || callback.length !== 1) return callback.name === 'bound onwrite'
+  return Function.prototype.toString.call(callback).includes('onwrite(stream')
+}
+
 /** For the sockets of HTTP connections. It stands aside once the socket is a WebSocket, whose frames are not to be torn. */
 export function createResponseGuard(sink: ConnectionSink, look: LookAtWrite): WriteGuard {
-  return new WriteGuard('write', (target, chunk) => {
+  return new WriteGuard('write', (target, [chunk]) => {
     const { writableLength } = target as { writableLength: number }
     if (writableLength <= backlogBytes || sizeOf(chunk) <= framingBytes) return
     const connection = carried(sink, target)
