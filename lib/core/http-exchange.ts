@@ -25,6 +25,9 @@ export class HttpExchange {
   closeIsWished = false
   /** That request was answered to its end. */
   peerAskedToClose = false
+  /** The response that was made the last one of the connection, and whether by us alone: the peer had not asked for it. */
+  last: ServerResponse | undefined
+  lastByUs = false
   /** Node's timer ran out during a response. */
   timedOut = false
   /** Its own address was judged by the limits, at accept or with its first request. */
@@ -82,5 +85,6 @@ export class HttpExchange {
   dropResponses(): void {
     this.response = undefined
     this.queuedResponses = undefined
+    this.last = undefined
   }
 }

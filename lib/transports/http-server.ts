@@ -3,6 +3,7 @@ import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { type Seam, takeOverEmit } from './emit-seam.js'
+import { isPastLast } from './last-response.js'
 import { refuseUpgrade } from './refusal.js'
 import { noteError, type SocketListeners } from './socket-listeners.js'
 
@@ -34,6 +35,11 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
     if (exchange === undefined || exchange.holds(res)) return false
+    if (isPastLast(connection)) {
+      // The peer cannot be answered any more, and will send it again: it must not be run here. Its FIN is waited for.
+      req.resume()
+      return true
+    }
     if (!exchange.requestSeen) listeners.watchResponses(req.socket)
     exchange.take(res)
     connection.markSeen()
@@ -44,6 +50,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
     const connection = carried(sink, socket) ?? adopt(socket)
     if (connection === undefined) return false
+    if (isPastLast(connection)) {
+      socket.resume()
+      return true
+    }
     if (connection.exchange !== undefined) connection.exchange.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {

@@ -1,6 +1,8 @@
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
+import { isReceiving } from './incoming-messages.js'
+import { makeLast } from './last-response.js'
 import { destroySocket, drainedBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
@@ -19,17 +21,12 @@ function isEventStream(connection: PeerConnection): boolean {
   return exchange.eventStream
 }
 
-/** The last of the responses ends the connection. Too late once its headers are sent; then the next one's turn is it. */
-function makeLast(connection: PeerConnection): void {
-  connection.exchange?.current()
-  const response = connection.exchange?.newest
-  if (response === undefined || response.headersSent) return
-  response.shouldKeepAlive = false
-  response.setHeader('Connection', 'close')
-}
+/** The app goes on writing until it learns of the end, and Node makes an `'error'` of each write after one. */
+function ignoreLateWrite(): void {}
 
 function endEventStream({ exchange, socket, host }: PeerConnection): void {
   const response = exchange?.response
+  response?.on('error', ignoreLateWrite)
   // `retry` takes effect with its line. No empty line follows, which would dispatch an event the app was still writing.
   response?.write(`\nretry: ${host.reconnect.pickMs()}\n`)
   // Not as an argument of `end`: compression and its like take that for a chunk.
@@ -70,7 +67,8 @@ export const http1: PeerTransport = {
     const req = connection.exchange?.current()?.req
     if (req?.readableFlowing === false) req.resume()
   },
-  isBusy: (connection) => connection.exchange?.current() !== undefined && !isEventStream(connection),
+  isBusy: (connection) =>
+    connection.exchange?.current() === undefined ? isReceiving(connection) : !isEventStream(connection),
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
@@ -81,7 +79,10 @@ export const http1: PeerTransport = {
       if (connection.phase === 'awaiting-request' && socket.bytesRead > 0 && socket.writable)
         socket.end(requestTimeout)
       else socket.destroy()
-    } else socket.end()
+    } else if (!isReceiving(connection)) {
+      // The rest of a request that has begun is waited for instead; it is then the last.
+      socket.end()
+    }
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {

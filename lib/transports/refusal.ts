@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
-import { keepsConnection, type Refusal } from '../core/refusal.js'
+import type { Refusal } from '../core/refusal.js'
 
 const statusText = { 503: 'Service Unavailable', 429: 'Too Many Requests' } as const
 
@@ -15,7 +15,6 @@ const body = ({ reason, detail }: Refusal) => `${reason}: ${detail}\n`
 export function refuseRequest(res: ServerResponse, refusal: Refusal): void {
   if (res.headersSent) return
   const text = body(refusal)
-  if (!keepsConnection(refusal, res.req)) res.setHeader('Connection', 'close')
   res.writeHead(refusal.status, {
     'Retry-After': String(refusal.retryAfterS),
     [reasonHeader]: `${refusal.reason}; ${refusal.detail}`,

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
+import { forgetLast } from './last-response.js'
 import { upgraded } from './upgraded.js'
 import type { WebSocketListeners } from './websocket.js'
 import type { WriteGuard } from './write-guard.js'
@@ -109,6 +110,7 @@ export class SocketListeners {
     socket.removeListener('close', this.#onClose)
     socket.removeListener('newListener', this.#onNewListener)
     this.#guard?.takeOff(socket)
+    forgetLast(socket)
     uncarry(this.#sink, socket)
   }
 }

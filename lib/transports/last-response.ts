@@ -1,0 +1,52 @@
+import type { Socket } from 'node:net'
+import type { PeerConnection } from '../core/connection.js'
+
+/** Connections whose last response is known, by their sockets. */
+const retired = new WeakMap<Socket, PeerConnection>()
+
+/**
+ * The newest of the responses in flight ends the connection. Too late once its headers are sent; then the next one's
+ * turn is it. The header is left to Node, which writes `Connection: close` by itself: one that is set here would have
+ * Node 20 merge what the app hands to `writeHead` as a list, and lose what comes twice.
+ */
+export function makeLast(connection: PeerConnection): void {
+  const { exchange, socket } = connection
+  exchange?.current()
+  const response = exchange?.newest
+  if (exchange === undefined || response === undefined || response.headersSent) return
+  if (response === exchange.last) return
+  // Another request was pipelined behind the one that was to be the last: it shall have its answer too.
+  if (exchange.last !== undefined && !exchange.last.headersSent && exchange.lastByUs)
+    exchange.last.shouldKeepAlive = true
+  exchange.last = response
+  exchange.lastByUs = response.shouldKeepAlive
+  response.shouldKeepAlive = false
+  retired.set(socket, connection)
+  socket.destroySoon = endAfterLast
+}
+
+/** Whether a response that says so has ended the connection for requests: one that comes now is nobody's. */
+export function isPastLast({ state, exchange }: PeerConnection): boolean {
+  if (state === 'closing') return true
+  const last = exchange?.last
+  // An app that says `Connection: keep-alive` itself has the last word, and Node notes it there.
+  return last?.headersSent === true && !last.shouldKeepAlive && exchange?.lastByUs === true
+}
+
+/** Gives Node's method back. */
+export function forgetLast(socket: Socket): void {
+  if (Object.hasOwn(socket, 'destroySoon') && socket.destroySoon === endAfterLast)
+    delete (socket as { destroySoon?: unknown }).destroySoon
+}
+
+/**
+ * In place of `socket.destroySoon`, which Node calls when the last response is written. It closes the socket, and if the
+ * request's body is still arriving, the kernel answers that with a reset: the peer then loses the response.
+ */
+function endAfterLast(this: Socket): void {
+  const connection = retired.get(this)
+  const request = connection?.exchange?.last?.req
+  const lingers = request !== undefined && !request.complete && !this.destroyed && connection?.index !== -1
+  if (!lingers) Object.getPrototypeOf(this).destroySoon.call(this)
+  else connection?.linger(request)
+}
