@@ -19,6 +19,8 @@ export class HttpExchange {
   response: ServerResponse | undefined
   /** Those of pipelined requests, behind `response`. */
   queuedResponses: ServerResponse[] | undefined
+  /** Requests that were pipelined behind so much that they have to wait. */
+  waiting: { readonly response: ServerResponse; readonly run: () => void }[] | undefined
   /** Whether `response` is an event stream; unknown until its headers are sent. */
   eventStream: boolean | undefined
   /** The newest request says `Connection: close`, or is of HTTP/1.0: we send the first FIN, but the wish is the peer's. */
@@ -85,6 +87,7 @@ export class HttpExchange {
   dropResponses(): void {
     this.response = undefined
     this.queuedResponses = undefined
+    this.waiting = undefined
     this.last = undefined
   }
 }

@@ -3,6 +3,11 @@ export interface Seam {
   restore(): void
 }
 
+/** One that can hand on, later, what it has kept from the app. */
+export interface EmitSeam extends Seam {
+  pass(...args: unknown[]): boolean
+}
+
 interface Emitter {
   emit: (...args: never[]) => boolean
 }
@@ -17,7 +22,7 @@ export function takeOverEmit(
   emitter: Emitter,
   see: (event: unknown, first: unknown, second: unknown) => boolean,
   onError: (error: unknown) => void,
-): Seam {
+): EmitSeam {
   const own = Object.getOwnPropertyDescriptor(emitter, 'emit')
   const original = emitter.emit as (...args: unknown[]) => boolean
   let active = true
@@ -38,6 +43,7 @@ export function takeOverEmit(
     enumerable: own?.enumerable ?? false,
   })
   return {
+    pass: (...args) => Reflect.apply(original, emitter, args),
     restore() {
       active = false
       if ((emitter.emit as unknown) !== emit) return

@@ -4,6 +4,7 @@ import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { type Seam, takeOverEmit } from './emit-seam.js'
 import { isPastLast } from './last-response.js'
+import { mustWait, releaseWaiting, wait } from './pipelining.js'
 import { refuseUpgrade } from './refusal.js'
 import { noteError, type SocketListeners } from './socket-listeners.js'
 
@@ -29,12 +30,25 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     else if (carried(sink, socket) === undefined) sink.adopt(socket)
   }
 
-  function request(req: IncomingMessage, res: ServerResponse): boolean {
+  function request(event: string, req: IncomingMessage, res: ServerResponse): boolean {
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
     // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
     if (exchange === undefined || exchange.holds(res)) return false
+    if (mustWait(exchange, res)) {
+      wait(exchange, res, () => {
+        if (!admit(connection, req, res)) seam.pass(event, req, res)
+      })
+      return true
+    }
+    return admit(connection, req, res)
+  }
+
+  /** `true`: it was answered, or cannot be. */
+  function admit(connection: PeerConnection, req: IncomingMessage, res: ServerResponse): boolean {
+    const { exchange } = connection
+    if (exchange === undefined || connection.index === -1) return false
     if (isPastLast(connection)) {
       // The peer cannot be answered any more, and will send it again: it must not be run here. Its FIN is waited for.
       req.resume()
@@ -54,6 +68,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
       socket.resume()
       return true
     }
+    releaseWaiting(connection.exchange)
     if (connection.exchange !== undefined) connection.exchange.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
@@ -80,14 +95,14 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     else if (exchange.keptRefusal === undefined) connection.settle('idle-timeout')
   }
 
-  return takeOverEmit(
+  const seam = takeOverEmit(
     server,
     (event, first, second) => {
       switch (event) {
         case 'request':
         case 'checkContinue':
         case 'checkExpectation':
-          return request(first as IncomingMessage, second as ServerResponse)
+          return request(event, first as IncomingMessage, second as ServerResponse)
         case 'connection':
           return accept(first as Socket)
         case 'secureConnection':
@@ -115,6 +130,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     },
     (error) => sink.failed(error),
   )
+  return seam
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

@@ -14,7 +14,8 @@ export function makeLast(connection: PeerConnection): void {
   exchange?.current()
   const response = exchange?.newest
   if (exchange === undefined || response === undefined || response.headersSent) return
-  if (response === exchange.last) return
+  // Of requests that wait, the last is told when it runs.
+  if (response === exchange.last || exchange.waiting !== undefined) return
   // Another request was pipelined behind the one that was to be the last: it shall have its answer too.
   if (exchange.last !== undefined && !exchange.last.headersSent && exchange.lastByUs)
     exchange.last.shouldKeepAlive = true

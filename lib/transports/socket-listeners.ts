@@ -3,6 +3,7 @@ import type { PeerConnection } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { forgetLast } from './last-response.js'
+import { releaseWaiting } from './pipelining.js'
 import { upgraded } from './upgraded.js'
 import type { WebSocketListeners } from './websocket.js'
 import type { WriteGuard } from './write-guard.js'
@@ -100,6 +101,7 @@ export class SocketListeners {
   }
 
   release(connection: PeerConnection): void {
+    releaseWaiting(connection.exchange)
     this.#webSockets.release(connection)
     this.#unwatch(connection.socket)
   }

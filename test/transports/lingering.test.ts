@@ -12,7 +12,7 @@ import { pause, until } from '../support/wait.js'
 import { Closes } from '../support/watched.js'
 
 const MiB = 1024 * 1024
-const bodyBytes = 8 * MiB
+const bodyBytes = 4 * MiB
 const drain = { signals: [], readinessDelayMs: 30_000, spreadMs: 0, closeTimeoutMs: 500, deadlineMs: 40_000 }
 /** Under pressure from the first request on. */
 const full = {
@@ -83,14 +83,14 @@ const early: Record<
 for (const secure of [false, true]) {
   describe(secure ? 'https' : 'http', () => {
     for (const [what, [status, options, listener, begin]] of Object.entries(early)) {
-      test(`${what} is answered ${status}, ten times of ten`, async (t) => {
+      test(`${what} is answered ${status}, six times of six`, async (t) => {
         const { pulse, port } = await start(t, secure, listener, options)
         if (options.pressure) await until(() => pulse.snapshot().pressure.level !== 'normal', 'the pressure')
         begin?.(pulse)
         const guest = options.limits ? await connectRaw(t, port, secure) : undefined
         const statuses: unknown[] = []
-        for (let i = 0; i < 10; i++) statuses.push(await upload(port, secure))
-        assert.deepEqual(statuses, new Array(10).fill(status))
+        for (let i = 0; i < 6; i++) statuses.push(await upload(port, secure))
+        assert.deepEqual(statuses, new Array(6).fill(status))
         assert.equal(pulse.snapshot().totals.callbackErrors, 0)
         guest?.end()
       })

@@ -1,0 +1,184 @@
+/** Peers that pipeline: bounded by not running what cannot be answered yet, and never cut for it. */
+import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { RequestListener, Server, ServerResponse } from 'node:http'
+import { describe, type TestContext, test } from 'node:test'
+import { peerpulse } from 'peerpulse'
+import { request } from '../support/frames.js'
+import { connectRaw } from '../support/raw-peer.js'
+import { startServer } from '../support/servers.js'
+import { turn, until } from '../support/wait.js'
+import { Closes } from '../support/watched.js'
+
+async function start(
+  t: TestContext,
+  listener: RequestListener,
+  { secure = false, prepare }: { secure?: boolean; prepare?: (server: Server) => void } = {},
+) {
+  const pulse = peerpulse({ drain: { signals: [], readinessDelayMs: 0, spreadMs: 0, deadlineMs: 20_000 } })
+  t.after(() => pulse.detach())
+  const { port } = await startServer(t, listener, {
+    secure,
+    prepare: (server) => {
+      pulse.attach(server)
+      prepare?.(server)
+    },
+  })
+  return { pulse, port, closes: new Closes(pulse) }
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, i) => request(`/${i}`)).join('')
+const bodyBytes = 20_000
+
+for (const secure of [false, true]) {
+  describe(secure ? 'https' : 'http', () => {
+    for (const [how, answer] of [
+      ['at once', (res: ServerResponse) => void res.end(Buffer.alloc(bodyBytes))],
+      ['later', (res: ServerResponse) => void setImmediate(() => res.end(Buffer.alloc(bodyBytes)))],
+    ] as const) {
+      // Node itself fails there, of any version: its TLS socket goes on while the parser is paused (HPE_PAUSED).
+      if (secure && how === 'at once') continue
+      test(`3,000 requests that are answered ${how}, of a client that reads all the time, are all answered`, async (t) => {
+        let inFlight = 0
+        let most = 0
+        let mostBuffered = 0
+        const order: string[] = []
+        const { pulse, port, closes } = await start(
+          t,
+          (req, res) => {
+            order.push(req.url as string)
+            most = Math.max(most, ++inFlight)
+            res.on('close', () => inFlight--)
+            answer(res)
+            const { bufferedBytes = 0 } = pulse.connectionOf(req) ?? {}
+            mostBuffered = Math.max(mostBuffered, bufferedBytes)
+          },
+          { secure },
+        )
+        const peer = await connectRaw(t, port, secure)
+        // Counted only: 60 MB need not be kept.
+        peer.stream.removeAllListeners('data')
+        let got = 0
+        peer.stream.on('data', (chunk: Buffer) => {
+          got += chunk.length
+        })
+        peer.write(numbered(3_000))
+        await until(() => got >= 3_000 * bodyBytes || peer.closed, 'all of the answers')
+        assert.deepEqual(closes.all, [])
+        assert.deepEqual(
+          order,
+          Array.from({ length: 3_000 }, (_, i) => `/${i}`),
+        )
+        assert.ok(most <= 65, `${most} ran at a time`)
+        assert.ok(mostBuffered < 4 * 1024 * 1024, `${mostBuffered} bytes waited`)
+      })
+    }
+  })
+}
+
+test('those that wait are never run when the peer has gone', async (t) => {
+  let runs = 0
+  const { port, closes } = await start(t, () => void runs++)
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(500))
+  await until(() => runs >= 64, 'some to run')
+  peer.reset()
+  await closes.wait(peer.port)
+  await turn()
+  assert.equal(runs, 64)
+})
+
+test('a request that waits keeps the async context that it came in', async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const seen: (string | undefined)[] = []
+  const { port } = await start(
+    t,
+    (_, res) => {
+      seen.push(storage.getStore())
+      setImmediate(() => res.end('ok'))
+    },
+    {
+      prepare: (server) => {
+        // As a tool for tracing does.
+        const { emit } = server
+        let count = 0
+        server.emit = function (this: Server, event: string, ...args: unknown[]) {
+          const run = () => Reflect.apply(emit, this, [event, ...args])
+          return event === 'request' ? storage.run(`request ${count++}`, run) : run()
+        } as never
+      },
+    },
+  )
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(300))
+  await until(() => seen.length === 300, 'all of them')
+  assert.deepEqual(
+    seen,
+    Array.from({ length: 300 }, (_, i) => `request ${i}`),
+  )
+})
+
+test('a drain answers those that wait, the last with Connection: close', async (t) => {
+  const responses: ServerResponse[] = []
+  const { pulse, port } = await start(t, (_, res) => void responses.push(res))
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(100))
+  await until(() => responses.length === 64, 'those that run')
+  const draining = pulse.drain()
+  await until(() => {
+    for (const response of responses) if (!response.writableEnded) response.end('ok')
+    return peer.closed
+  }, 'the end')
+  assert.equal(responses.length, 100)
+  assert.equal(peer.text.match(/HTTP\/1\.1 200/g)?.length, 100)
+  assert.equal(peer.text.match(/^Connection: close\r$/gm)?.length, 1)
+  assert.equal((await draining).deadlineExceeded, false)
+})
+
+test('detach hands over those that wait', async (t) => {
+  const responses: ServerResponse[] = []
+  const { pulse, port } = await start(t, (_, res) => void responses.push(res))
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(200))
+  await until(() => responses.length === 64, 'those that run')
+  await pulse.detach()
+  assert.equal(responses.length, 200)
+  for (const response of responses) response.end('ok')
+  await until(() => peer.text.match(/HTTP\/1\.1 200/g)?.length === 200, 'all answers')
+})
+
+test('a handler that throws takes no request behind it along', async (t) => {
+  const caught: unknown[] = []
+  const { port } = await start(t, () => {}, {
+    prepare: (server) => {
+      server.removeAllListeners('request')
+      server.on('request', (req, res) => {
+        if (req.url !== '/100') return void setImmediate(() => res.end('ok'))
+        res.statusCode = 500
+        res.end('failed')
+        throw new Error('of the app')
+      })
+      const { emit } = server
+      server.emit = function (this: Server, ...args: unknown[]) {
+        try {
+          return Reflect.apply(emit, this, args)
+        } catch (error) {
+          caught.push(error)
+          return true
+        }
+      } as never
+    },
+  })
+  const uncaught = (error: unknown) => caught.push(error)
+  const others = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  process.on('uncaughtException', uncaught)
+  t.after(() => {
+    process.removeListener('uncaughtException', uncaught)
+    for (const other of others) process.on('uncaughtException', other)
+  })
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(300))
+  await until(() => peer.text.match(/HTTP\/1\.1/g)?.length === 300, 'all answers')
+  assert.equal(caught.length, 1)
+})
