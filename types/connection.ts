@@ -10,6 +10,9 @@ export type Protocol = 'http1' | 'sse' | 'websocket' | 'upgraded'
 /** `closing`: an orderly end has begun (a close frame, a FIN). `closed`: the socket is gone. */
 export type ConnectionState = 'open' | 'draining' | 'closing' | 'closed'
 
+/** What a drain does with a connection: `end` it in order, or let it `finish` by itself, within `drain.deadlineMs`. */
+export type OnDrain = 'end' | 'finish'
+
 /** Where in its life a connection is. It is recorded at close, since one error means different things in different phases. */
 export type ConnectionPhase =
   | 'tls-handshake'
@@ -63,6 +66,15 @@ export interface Connection {
   readonly signal: AbortSignal
   /** Application silence in milliseconds after which this connection is closed; `false` is never. Starts as the `idle` section says. */
   idleTimeoutMs: number | false
+  /**
+   * What a drain does with it. Starts as `finish` where a response is on its way, but for event streams and the polls of
+   * Socket.IO, and as `end` for all else. On an HTTP connection it holds for the newest request alone: set it to `end`
+   * in the handler of a long poll. That is then answered with 503 and `Retry-After`, or, if it has begun, with its end;
+   * the app sees `'close'`, as of a client that went away. A stream that cannot be resumed is let `finish`; where it
+   * has not by `drain.closeTimeoutMs` before `drain.deadlineMs`, it is ended after all.
+   * Throws `PEERPULSE_ERR_INVALID_ARGUMENT` for anything else.
+   */
+  onDrain: OnDrain
   /**
    * Ties a stream, subscription or job to this connection. When the connection closes, whatever the cause, `cleanup`
    * is called once with the reason. It has 5 s: a cleanup that has not settled by then, or a stream without a

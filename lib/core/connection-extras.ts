@@ -1,4 +1,5 @@
 import type { CloseReason } from '../../types/close.js'
+import type { OnDrain } from '../../types/connection.js'
 
 /** A slow consumer's progress. */
 export interface Backlog {
@@ -20,6 +21,7 @@ export interface PongWait {
 /** What few connections need at any one time, apart from them so that the others do not pay for it. */
 export class ConnectionExtras {
   idleTimeoutMs: number | false | undefined
+  onDrain: OnDrain | undefined
   controller: AbortController | undefined
   /** What a dry run has told of it already. */
   dryRunReasons: Set<CloseReason> | undefined

@@ -1,5 +1,5 @@
 import type { CloseReason } from '../../types/close.js'
-import type { ConnectionPhase, Protocol } from '../../types/connection.js'
+import type { ConnectionPhase, OnDrain, Protocol } from '../../types/connection.js'
 import type { Transport } from '../../types/transport.js'
 import type { Clock } from './clock.js'
 import type { Tracking } from './tracking.js'
@@ -9,6 +9,8 @@ import type { Wheel } from './wheel.js'
 export interface ConnectionTransport<C> extends Transport<C> {
   protocolOf(connection: C): Protocol
   phaseOf(connection: C): ConnectionPhase
+  /** What a drain does with it, unless the app says otherwise. */
+  onDrain(connection: C): OnDrain
 }
 
 /** What all connections of a pulse share. */

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
@@ -6,14 +6,15 @@ import type {
   Connection,
   ConnectionPhase,
   ConnectionState,
+  OnDrain,
   Protocol,
   Tracked,
 } from '../../types/connection.js'
-import { isCloseReason } from './close-reason.js'
+import { checkIdleTimeout, checkOnDrain, checkReason } from './connection-arguments.js'
 import { ConnectionExtras } from './connection-extras.js'
 import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
 import { EndNotes } from './end-notes.js'
-import { ConnectionClosedError, PeerpulseError } from './errors.js'
+import { ConnectionClosedError } from './errors.js'
 import { HttpExchange } from './http-exchange.js'
 import { Lingering } from './lingering.js'
 import { peerNameOf, plainAddress } from './peer-address.js'
@@ -21,6 +22,9 @@ import type { WheelEntry } from './wheel.js'
 
 /** How a protocol reads and ends connections. */
 export type PeerTransport = ConnectionTransport<PeerConnection>
+
+/** What the app chose for a response. The next one on its connection is another matter. */
+const onDrainOf = new WeakMap<ServerResponse, OnDrain>()
 
 /** No time yet; credited times start at 0. */
 export const never = -1
@@ -126,14 +130,22 @@ export class PeerConnection implements Connection, WheelEntry {
     return this.extras?.idleTimeoutMs ?? this.host.idleTimeoutOf(this.protocol)
   }
   set idleTimeoutMs(value: number | false) {
-    if (value !== false && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
-      throw new PeerpulseError(
-        'PEERPULSE_ERR_INVALID_ARGUMENT',
-        `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`,
-      )
-    }
+    checkIdleTimeout(value)
     this.needExtras().idleTimeoutMs = value
     this.reschedule()
+  }
+
+  get onDrain(): OnDrain {
+    const response = this.exchange?.current()
+    const chosen = response === undefined ? this.extras?.onDrain : onDrainOf.get(response)
+    return chosen ?? this.transport.onDrain(this)
+  }
+  set onDrain(value: OnDrain) {
+    checkOnDrain(value)
+    this.exchange?.current()
+    const response = this.exchange?.newest
+    if (response === undefined) this.needExtras().onDrain = value
+    else onDrainOf.set(response, value)
   }
 
   get signal(): AbortSignal {
@@ -364,14 +376,5 @@ export class PeerConnection implements Connection, WheelEntry {
 
   #abort(): void {
     this.extras?.controller?.abort(new ConnectionClosedError(this.closeReason ?? 'server-closed', this.id))
-  }
-}
-
-function checkReason(method: string, reason: unknown): asserts reason is CloseReason {
-  if (!isCloseReason(reason)) {
-    throw new PeerpulseError(
-      'PEERPULSE_ERR_INVALID_ARGUMENT',
-      `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`,
-    )
   }
 }

@@ -9,6 +9,7 @@ import { DrainTally } from './drain-tally.js'
 interface DrainConfig {
   readinessDelayMs: number
   spreadMs: number
+  closeTimeoutMs: number
   deadlineMs: number
 }
 
@@ -203,10 +204,11 @@ export class Drain {
       if (connection.index === -1) return false
       if (this.phase === 'terminating') this.#cutOff(connection)
       else if (connection.state === 'closing') return false
+      else if (this.phase === 'closing' && this.#mayFinish(connection)) return false
       else if (this.phase === 'closing' && (isItsTurn || this.#mustGo(connection))) connection.close('drain')
       else {
         retire(connection)
-        if (this.phase === 'closing' && !this.#everyoneTold && isLongLived(connection))
+        if (this.phase === 'closing' && !this.#everyoneTold && endsInTurn(connection))
           this.#tellCount = this.#toTell.push(connection)
         return false
       }
@@ -226,7 +228,16 @@ export class Drain {
 
   /** A request in flight is told at once that it is the last; whoever came late or is idle, when everyone has been told. */
   #mustGo(connection: PeerConnection): boolean {
-    return connection.transport.isBusy(connection) || (this.#everyoneTold && !this.#mayStillAsk(connection))
+    const isToFinish = connection.transport.isBusy(connection) && connection.onDrain === 'finish'
+    return isToFinish || (this.#everyoneTold && !this.#mayStillAsk(connection))
+  }
+
+  /** A stream that ends by itself is left alone until only the time for an end in order is left. */
+  #mayFinish(connection: PeerConnection): boolean {
+    if (connection.protocol === 'http1' || connection.onDrain === 'end') return false
+    const { deadlineMs, closeTimeoutMs } = this.#config
+    const graceMs = Math.min(closeTimeoutMs, deadlineMs / 2)
+    return this.#clock.realNow() - this.#startedAt < this.#deadlineMs - graceMs
   }
 
   /** Its upgrade is being decided, or its first request may be on the way. */
@@ -277,9 +288,11 @@ export class Drain {
   }
 }
 
-function isLongLived(connection: PeerConnection): boolean {
-  const { protocol, phase } = connection
-  return protocol !== 'http1' && phase !== 'upgrade'
+/** Long-lived ones, and responses that only wait: they are told one after the other. */
+function endsInTurn(connection: PeerConnection): boolean {
+  const { protocol, phase, onDrain, transport } = connection
+  if (phase === 'upgrade' || onDrain === 'finish') return false
+  return protocol !== 'http1' || transport.isBusy(connection)
 }
 
 /** In random order: those that came together shall not go together. */

@@ -1,9 +1,12 @@
-import type { ConnectionPhase, Protocol } from '../../types/connection.js'
+import type { ConnectionPhase, OnDrain, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
+import { isPoll } from './engine-io.js'
 import { isReceiving } from './incoming-messages.js'
 import { makeLast } from './last-response.js'
+import { ignoreLateWrite } from './late-write.js'
 import { destroySocket, drainedBytes } from './socket.js'
+import { endWaiting } from './waiting-response.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -20,9 +23,6 @@ function isEventStream(connection: PeerConnection): boolean {
   )
   return exchange.eventStream
 }
-
-/** The app goes on writing until it learns of the end, and Node makes an `'error'` of each write after one. */
-function ignoreLateWrite(): void {}
 
 function endEventStream({ exchange, socket, host }: PeerConnection): void {
   const response = exchange?.response
@@ -69,11 +69,16 @@ export const http1: PeerTransport = {
   },
   isBusy: (connection) =>
     connection.exchange?.current() === undefined ? isReceiving(connection) : !isEventStream(connection),
+  onDrain(connection): OnDrain {
+    const response = connection.exchange?.current()
+    return response === undefined || isEventStream(connection) || isPoll(response.req) ? 'end' : 'finish'
+  },
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
     if (connection.exchange?.current() !== undefined) {
       if (isEventStream(connection)) endEventStream(connection)
+      else if (reason === 'drain' && connection.onDrain === 'end') endWaiting(connection)
       else makeLast(connection)
     } else if (reason === 'handshake-timeout') {
       if (connection.phase === 'awaiting-request' && socket.bytesRead > 0 && socket.writable)

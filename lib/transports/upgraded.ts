@@ -25,6 +25,7 @@ export const upgraded: PeerTransport = {
   pause: () => false,
   resume() {},
   isBusy: () => false,
+  onDrain: () => 'end',
   retire() {},
   close({ socket }, reason) {
     if (reason === 'handshake-timeout') socket.destroy()

@@ -55,6 +55,7 @@ export const websocket: PeerTransport = {
     webSocketOf(connection).resume?.()
   },
   isBusy: () => false,
+  onDrain: () => 'end',
   retire() {},
   close(connection, reason) {
     const { code, message } = connection.host.reconnect.closeFrame(reason)

@@ -11,7 +11,7 @@ import type { DrainReport } from '../../types/drain.js'
 import { FakeTime } from '../core/fake-time.js'
 
 const count = 1_000
-const config = { readinessDelayMs: 0, spreadMs: 0, deadlineMs: 20_000 }
+const config = { readinessDelayMs: 0, spreadMs: 0, closeTimeoutMs: 2_000, deadlineMs: 20_000 }
 
 /** Peers without sockets, that do nothing by themselves, and a loop that turns when told to. */
 class Crowd {
