@@ -11,6 +11,12 @@ function asksToClose({ headers, httpVersion }: IncomingMessage): boolean {
   return wish === undefined ? httpVersion === '1.0' : wish.includes('close')
 }
 
+/** What Node does not document of a response: the bytes that wait in it for the socket, and the method it tells each change of them. */
+interface Holding {
+  readonly outputSize: number
+  _onPendingData: (bytes: number) => void
+}
+
 /** What an HTTP connection is about; dropped once its socket is known to speak something else. */
 export class HttpExchange {
   /** The TLS handshake is not done; the connection's socket is the TCP socket below. */
@@ -19,6 +25,8 @@ export class HttpExchange {
   response: ServerResponse | undefined
   /** Those of pipelined requests, behind `response`. */
   queuedResponses: ServerResponse[] | undefined
+  /** What they hold together. Counted as it changes: a sum at each look would grow with what a peer pipelines. */
+  queuedBytes = 0
   /** Whether `response` is an event stream; unknown until its headers are sent. */
   eventStream: boolean | undefined
   /** The newest request says `Connection: close`, or is of HTTP/1.0: we send the first FIN, but the wish is the peer's. */
@@ -58,10 +66,12 @@ export class HttpExchange {
     if (response.socket === null && this.response !== undefined) {
       this.queuedResponses ??= []
       this.queuedResponses.push(response)
+      this.#countHeld(response)
       return
     }
     this.response = response
     this.queuedResponses = undefined
+    this.queuedBytes = 0
     this.eventStream = undefined
   }
 
@@ -73,6 +83,7 @@ export class HttpExchange {
     while (this.response !== undefined && isDone(this.response)) {
       const { writableFinished } = this.response
       this.response = this.queuedResponses?.shift()
+      this.queuedBytes -= (this.response as Holding | undefined)?.outputSize ?? 0
       this.eventStream = undefined
       this.peerAskedToClose = this.response === undefined && writableFinished && this.closeIsWished
     }
@@ -82,5 +93,16 @@ export class HttpExchange {
   dropResponses(): void {
     this.response = undefined
     this.queuedResponses = undefined
+    this.queuedBytes = 0
+  }
+
+  /** Until its turn comes; then it is told by its own length. */
+  #countHeld(response: ServerResponse): void {
+    const holding = response as ServerResponse & Holding
+    const tellNode = holding._onPendingData
+    holding._onPendingData = (bytes) => {
+      if (this.response !== response) this.queuedBytes += bytes
+      tellNode(bytes)
+    }
   }
 }

@@ -1,7 +1,7 @@
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -38,9 +38,9 @@ function endEventStream({ exchange, socket, host }: PeerConnection): void {
 }
 
 function bufferedBytes(connection: PeerConnection): number {
-  let bytes = Math.max(connection.exchange?.current()?.writableLength ?? 0, connection.socket.writableLength)
-  for (const { writableLength } of connection.exchange?.queuedResponses ?? []) bytes += writableLength
-  return bytes
+  const { exchange, socket } = connection
+  const bytes = Math.max(exchange?.current()?.writableLength ?? 0, socket.writableLength)
+  return bytes + (exchange?.queuedBytes ?? 0)
 }
 
 /** HTTP/1.1 requests, keep-alive pauses between them, and event streams. */
@@ -54,7 +54,7 @@ export const http1: PeerTransport = {
     return connection.exchange?.requestSeen === true ? 'keep-alive' : 'awaiting-request'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,

@@ -6,6 +6,22 @@ interface CountingHandle {
   writeQueueSize: number
 }
 
+/** What a socket's stream knows of its writes, and Node's documentation does not. */
+interface Writing {
+  /** What the handle was given, also once it is closed. */
+  readonly _bytesDispatched?: number
+  /** `writelen`: the part of `writableLength` that the handle was given. */
+  readonly _writableState?: { readonly writelen?: number }
+}
+
+/** `socket.bytesWritten` without its walk over the queue. Text that waits there counts as one byte a character. */
+export function writtenBytes(socket: Socket): number {
+  const { _bytesDispatched, _writableState } = socket as Writing
+  if (_bytesDispatched === undefined || _writableState?.writelen === undefined)
+    return socket.bytesWritten ?? 0
+  return _bytesDispatched + socket.writableLength - _writableState.writelen
+}
+
 /**
  * Bytes the kernel has taken. `bytesWritten - writableLength` would not do: a large write counts as one until its last
  * byte is gone, so a slow link that drains it would look stalled.
@@ -17,7 +33,7 @@ export function drainedBytes(socket: Socket): number {
   if (typeof handle?.bytesWritten === 'number' && typeof handle.writeQueueSize === 'number') {
     return handle.bytesWritten - handle.writeQueueSize
   }
-  return (socket.bytesWritten ?? 0) - socket.writableLength
+  return writtenBytes(socket) - socket.writableLength
 }
 
 /** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */

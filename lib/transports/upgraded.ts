@@ -1,6 +1,6 @@
 import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerTransport } from '../core/connection.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
 
 /**
  * An upgraded (or CONNECTed) socket whose library we do not know. It is watched by its byte counts and never read
@@ -12,11 +12,11 @@ export const upgraded: PeerTransport = {
   /** The upgrade counts as done when the server has written something, a 101 as a rule. */
   phaseOf({ socket, exchange }) {
     const isWaiting =
-      exchange?.upgrade !== undefined && (socket.bytesWritten ?? 0) <= exchange.upgrade.writtenBefore
+      exchange?.upgrade !== undefined && writtenBytes(socket) <= exchange.upgrade.writtenBefore
     return isWaiting ? 'upgrade' : 'established'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes: ({ socket }) => socket.writableLength,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,

@@ -4,7 +4,7 @@ import { never, type PeerConnection, type PeerTransport } from '../core/connecti
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
 import type { WriteGuard } from './write-guard.js'
 import {
   closedHere,
@@ -28,7 +28,7 @@ export const websocket: PeerTransport = {
   protocolOf: () => 'websocket',
   phaseOf: () => 'established',
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes: (connection) => webSocketOf(connection).bufferedAmount,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping(connection) {

@@ -43,3 +43,57 @@ test('a pipelined request costs the same, however many wait before it', async (t
   assert.ok(stepsOf(2) <= 20, `${stepsOf(2)} steps`)
   for (let i = 3; i < count; i++) assert.equal(stepsOf(i), stepsOf(2), `request ${i}`)
 })
+
+test('a look costs the same, however many responses wait, and sees what they hold', async (t) => {
+  const time = tellTime(t)
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  const responses: ServerResponse[] = []
+  const { server, port } = await startServer(t, (_, res) => void responses.push(res))
+  pulse.attach(server)
+  const found: { looked: number; written: number }[] = []
+  for (const count of [10, 1_000]) {
+    responses.length = 0
+    const peer = await connectRaw(t, port)
+    peer.write(request().repeat(count))
+    await until(() => responses.length === count, 'the requests')
+    const connection = pulse.connectionOf(responses[0]?.req as object) as PeerConnection
+    const { exchange } = connection
+    assert.ok(exchange?.queuedResponses)
+    for (const response of responses.slice(1)) response.write(Buffer.alloc(1_000))
+    const held = exchange.queuedResponses.reduce((sum, { writableLength }) => sum + writableLength, 0)
+    assert.ok(held > 1_000 * (count - 1))
+    assert.equal(connection.bufferedBytes, held)
+
+    let steps = 0
+    exchange.queuedResponses = new Proxy(exchange.queuedResponses, {
+      get(queue, key) {
+        steps++
+        return Reflect.get(queue, key)
+      },
+    })
+    for (const response of exchange.queuedResponses) {
+      const { writableLength } = response
+      Object.defineProperty(response, 'writableLength', {
+        configurable: true,
+        get() {
+          steps++
+          return writableLength
+        },
+      })
+    }
+    steps = 0
+    time.tick()
+    const looked = steps
+    responses[0]?.write(Buffer.alloc(1_000))
+    found.push({ looked, written: steps - looked })
+
+    exchange.queuedResponses = [...exchange.queuedResponses]
+    for (const response of responses) Reflect.deleteProperty(response, 'writableLength')
+    for (const response of responses) response.end()
+    await until(() => exchange.current() === undefined, 'all answers')
+    assert.equal(exchange.queuedBytes, 0)
+    await until(() => connection.bufferedBytes === 0, 'everything to be sent')
+  }
+  assert.deepEqual(found[1], found[0])
+})
