@@ -1,5 +1,4 @@
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
-import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
 import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
 
@@ -74,6 +73,7 @@ export const http1: PeerTransport = {
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
+    if (socket.destroyed) return
     if (connection.exchange?.current() !== undefined) {
       if (isEventStream(connection)) endEventStream(connection)
       else makeLast(connection)
@@ -85,10 +85,10 @@ export const http1: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    const { errorCode, hadError, peerEnded, pendingReason } = connection.noteEnd()
+    const { errorCode, errorReason, peerEnded, pendingReason } = connection.noteEnd()
     const { exchange } = connection
-    if (hadError && errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
-    if (hadError) return reasonOfSocketError(errorCode)
+    if (errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
+    if (errorReason !== undefined) return errorReason
     if (peerEnded === 'busy') return 'peer-ended'
     if (exchange?.keptRefusal !== undefined) {
       connection.noteEnd().errorMessage ??= exchange.keptRefusal.detail

@@ -36,6 +36,14 @@ export function drainedBytes(socket: Socket): number {
   return writtenBytes(socket) - socket.writableLength
 }
 
+/** Whether the kernel has let go of the peer, as it does when that resets or cannot be reached; `undefined`: it does not say. */
+export function hasLostPeer(socket: Socket): boolean | undefined {
+  const handle = (socket as { _handle?: { getpeername?(name: object): number } | null })._handle
+  // Windows still knows the peer's name then, and a unix socket's has none.
+  if (process.platform === 'win32' || typeof handle?.getpeername !== 'function') return undefined
+  return handle.getpeername({}) !== 0
+}
+
 /** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */
 export function destroySocket(socket: Socket, reset: boolean): void {
   if (!reset || (socket as { encrypted?: boolean }).encrypted === true) {

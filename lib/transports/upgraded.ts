@@ -1,4 +1,3 @@
-import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerTransport } from '../core/connection.js'
 import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
 
@@ -32,8 +31,8 @@ export const upgraded: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    const { hadError, errorCode, peerEnded, pendingReason } = connection.noteEnd()
-    if (hadError) return reasonOfSocketError(errorCode)
+    const { errorReason, peerEnded, pendingReason } = connection.noteEnd()
+    if (errorReason !== undefined) return errorReason
     if (peerEnded !== undefined) return peerEnded === 'busy' ? 'peer-ended' : 'peer-closed'
     return pendingReason ?? 'server-closed'
   },

@@ -65,10 +65,10 @@ export const websocket: PeerTransport = {
     else webSocketOf(connection).terminate()
   },
   reasonOf(connection) {
-    const { serverWentFirst, hadError, errorCode, floodedWithPings } = connection.noteEnd()
+    const { serverWentFirst, errorReason, floodedWithPings } = connection.noteEnd()
     if (serverWentFirst || appIsClosing(connection)) return 'server-closed'
     if (closeFrameFrom(webSocketOf(connection)) !== undefined) return 'peer-closed'
-    if (hadError) return reasonOfSocketError(errorCode)
+    if (errorReason !== undefined) return errorReason
     if (connection.socket.readableEnded) return 'peer-ended'
     if (!floodedWithPings) return 'server-closed'
     connection.noteEnd().errorMessage ??= 'more pings than ws answers at once'
@@ -111,10 +111,25 @@ export class WebSocketListeners {
     this.#sink = sink
     this.#onAdopted = onAdopted
     this.#guard = guard
+    // This listener is also what keeps a malformed frame from ending the process.
+    function onError(this: object, error: NodeJS.ErrnoException): void {
+      const socket = socketBelow(this)
+      const connection = socket && carried(sink, socket)
+      if (connection === undefined) return
+      const notes = connection.noteEnd()
+      notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+      notes.errorMessage ??= peerText(String(error?.message ?? error))
+      if (!appIsClosing(connection) || notes.errorCode?.startsWith('WS_ERR_'))
+        connection.settle(reasonOfSocketError(notes.errorCode))
+    }
+    this.#onError = onError
     this.#onData = function (this: Socket, chunk) {
       const connection = carried(sink, this)
       if (connection === undefined) return
       connection.markSeen()
+      const webSocket = webSocketOf(connection)
+      // The app may have taken all listeners off. Without any, a malformed frame in this chunk would end the process.
+      if (webSocket.listenerCount?.('error', onError) === 0) webSocket.on('error', onError)
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
       noteControlFrames(connection, chunk)
@@ -124,17 +139,6 @@ export class WebSocketListeners {
       const connection = carried(sink, this)
       if (connection === undefined || this.readableEnded) return
       if (closeFrameFrom(webSocketOf(connection)) === undefined) connection.noteEnd().serverWentFirst = true
-    }
-    // This listener is also what keeps a malformed frame from ending the process.
-    this.#onError = function (this: object, error: NodeJS.ErrnoException) {
-      const socket = socketBelow(this)
-      const connection = socket && carried(sink, socket)
-      if (connection === undefined) return
-      const notes = connection.noteEnd()
-      notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
-      notes.errorMessage ??= peerText(String(error?.message ?? error))
-      if (!appIsClosing(connection) || notes.errorCode?.startsWith('WS_ERR_'))
-        connection.settle(reasonOfSocketError(notes.errorCode))
     }
   }
 

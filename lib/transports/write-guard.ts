@@ -7,6 +7,7 @@ const backlogBytes = 16 * 1024
 /** What Node writes around the chunks and at the end of a response: never a reason to look at what the app wrote before. */
 const framingBytes = 16
 
+type GuardedMethod = 'send' | 'write' | 'destroy' | 'ping' | 'pong'
 type Method = (...args: unknown[]) => unknown
 type Owner = Record<string, Method>
 
@@ -14,12 +15,12 @@ type Owner = Record<string, Method>
 const guards = new WeakMap<Method, WriteGuard>()
 
 /**
- * Sees each write of a producer, for a loop in which no tick runs: one function, put as an own property on every
- * WebSocket (`send`) or socket (`write`) in place of the prototype's, that looks at the backlog *before* the write and
- * passes the call on, whatever it found.
+ * Sees each call of a method: one function, put as an own property on every WebSocket or socket in place of the
+ * prototype's, that looks *before* the call and passes it on, whatever it found. For `send` and `write` that is each
+ * write of a producer, in whose loop no tick runs.
  */
 export class WriteGuard {
-  readonly #name: 'send' | 'write'
+  readonly #name: GuardedMethod
   readonly #guard: Method
   readonly #descriptor: PropertyDescriptor
   /** Methods that were an object's own before ours: an app's, or another pulse's. Most have none. */
@@ -28,13 +29,20 @@ export class WriteGuard {
   /** Taken off while another's function lay above ours, which still calls it. */
   readonly #left = new WeakSet<object>()
 
-  constructor(name: 'send' | 'write', see: (target: object, chunk: unknown) => void) {
+  /** `saw`: called after it, with what `see` returned. */
+  constructor(
+    name: GuardedMethod,
+    see: (target: object, argument: unknown) => unknown,
+    saw?: (target: object, seen: unknown) => void,
+  ) {
     this.#name = name
     const before = (target: object) => this.#beforeOn(target)
-    this.#guard = function (this: object, chunk) {
-      see(this, chunk)
+    this.#guard = function (this: object, argument) {
+      const seen = see(this, argument)
       // biome-ignore lint/complexity/noArguments: no array is made for a write
-      return Reflect.apply(before(this), this, arguments as unknown as unknown[])
+      const result = Reflect.apply(before(this), this, arguments as unknown as unknown[])
+      saw?.(this, seen)
+      return result
     }
     this.#descriptor = { value: this.#guard, configurable: true, writable: true, enumerable: false }
     guards.set(this.#guard, this)

@@ -19,6 +19,8 @@ export interface WebSocketLike {
   terminate(): void
   send(data: unknown, options: { binary?: boolean }): void
   on(event: string, listener: (...args: never[]) => void): unknown
+  /** How often this listener is there. */
+  listenerCount?(event: string, listener: unknown): number
   removeListener(event: string, listener: (...args: never[]) => void): unknown
 }
 
