@@ -1,6 +1,6 @@
 import type { ConnectionPhase, Protocol } from '../../types/connection.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
-import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
+import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
 
@@ -58,17 +58,12 @@ export const http1: PeerTransport = {
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: () => false,
-  /** Only a body that flows. One that nobody reads yet must not begin to flow when we resume it, or its bytes are lost. */
+  /** Only while a body comes. */
   pause(connection) {
     const req = connection.exchange?.current()?.req
-    if (req === undefined || req.complete || req.readableFlowing !== true) return false
-    req.pause()
-    return true
+    return req !== undefined && !req.complete && stopReading(connection.socket)
   },
-  resume(connection) {
-    const req = connection.exchange?.current()?.req
-    if (req?.readableFlowing === false) req.resume()
-  },
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: (connection) => connection.exchange?.current() !== undefined && !isEventStream(connection),
   retire: makeLast,
   close(connection, reason) {

@@ -44,6 +44,30 @@ export function hasLostPeer(socket: Socket): boolean | undefined {
   return handle.getpeername({}) !== 0
 }
 
+/** `reading`: Node has told it to read. */
+interface ReadingHandle {
+  readonly reading?: boolean
+  readStop?(): number
+  readStart?(): number
+}
+
+const readingHandleOf = (socket: Socket) => (socket as { _handle?: ReadingHandle | null })._handle
+
+/**
+ * Stops reading below the streams. What the app pauses and resumes meanwhile, the socket, its WebSocket or a request's
+ * body, it does for itself, and finds as it left it. `false`: nothing is read now.
+ */
+export function stopReading(socket: Socket): boolean {
+  const handle = readingHandleOf(socket)
+  return handle?.reading === true && handle.readStart !== undefined && handle.readStop?.() === 0
+}
+
+/** If Node has stopped it too, it is Node that goes on. */
+export function goOnReading(socket: Socket): void {
+  const handle = readingHandleOf(socket)
+  if (handle?.reading === true) handle.readStart?.()
+}
+
 /** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */
 export function destroySocket(socket: Socket, reset: boolean): void {
   if (!reset || (socket as { encrypted?: boolean }).encrypted === true) {

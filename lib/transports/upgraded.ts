@@ -1,5 +1,5 @@
 import type { PeerTransport } from '../core/connection.js'
-import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
+import { destroySocket, drainedBytes, goOnReading, writtenBytes } from './socket.js'
 
 /**
  * An upgraded (or CONNECTed) socket whose library we do not know. It is watched by its byte counts and never read
@@ -22,7 +22,7 @@ export const upgraded: PeerTransport = {
   isPaused: ({ socket }) => socket.isPaused(),
   /** Its library may count on what it has set going. */
   pause: () => false,
-  resume() {},
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: () => false,
   retire() {},
   close({ socket }, reason) {

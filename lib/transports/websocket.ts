@@ -4,7 +4,7 @@ import { never, type PeerConnection, type PeerTransport } from '../core/connecti
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
 import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
-import { destroySocket, drainedBytes, writtenBytes } from './socket.js'
+import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
 import type { WriteGuard } from './write-guard.js'
 import {
   closedHere,
@@ -42,18 +42,15 @@ export const websocket: PeerTransport = {
     else socket.write(pingFrame)
     return true
   },
-  isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
-  pause(connection) {
-    const webSocket = webSocketOf(connection)
-    // Before ws 8.3 there is no `pause`.
-    if (webSocket.readyState !== OPEN || webSocket.pause === undefined || websocket.isPaused(connection))
-      return false
-    webSocket.pause()
-    return true
-  },
-  resume(connection) {
-    webSocketOf(connection).resume?.()
-  },
+  isPaused: (connection) =>
+    connection.extras?.readPaused === true ||
+    webSocketOf(connection).isPaused === true ||
+    connection.socket.isPaused(),
+  pause: (connection) =>
+    webSocketOf(connection).readyState === OPEN &&
+    !websocket.isPaused(connection) &&
+    stopReading(connection.socket),
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: () => false,
   retire() {},
   close(connection, reason) {

@@ -12,8 +12,6 @@ export interface WebSocketLike {
   readonly readyState: number
   readonly bufferedAmount: number
   readonly isPaused?: boolean
-  pause?(): void
-  resume?(): void
   ping(data?: unknown): void
   close(code?: number, reason?: string): void
   terminate(): void
