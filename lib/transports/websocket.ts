@@ -3,12 +3,20 @@ import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
-import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
+import {
+  beginsControlFrame,
+  controlFrameAt,
+  isOurPong,
+  isPing,
+  pingFrame,
+  pingPayload,
+} from './control-frames.js'
 import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
-import type { WriteGuard } from './write-guard.js'
+import { createControlGuard, type WriteGuard } from './write-guard.js'
 import {
   closedHere,
   closeFrameFrom,
+  controlBytesDue,
   endsForPings,
   isWebSocket,
   mustMask,
@@ -34,12 +42,14 @@ export const websocket: PeerTransport = {
   ping(connection) {
     const { socket } = connection
     if (webSocketOf(connection).readyState !== OPEN || !socket.writable) return false
-    connection.knownOutbound += pingFrame.length
     connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
     // `ws` writes every frame in one go, so there is always room between two; its own `ping()` costs twice as much.
     if (mustMask(webSocketOf(connection))) webSocketOf(connection).ping(pingPayload)
-    else socket.write(pingFrame)
+    else {
+      connection.knownOutbound += pingFrame.length
+      socket.write(pingFrame)
+    }
     return true
   },
   isPaused: (connection) =>
@@ -77,20 +87,22 @@ function appIsClosing({ webSocket }: PeerConnection): boolean {
   return webSocket !== undefined && webSocket !== null && closedHere(webSocket)
 }
 
-/** They are no traffic, nor is what was sent for them: our ping, a pong by `ws`, or the app's own ping. */
+/** Pings and pongs at the start of a chunk are no traffic. What follows a message in one chunk comes with traffic anyway. */
 function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
+  const begun = controlBytesDue(webSocketOf(connection), chunk)
+  if (begun === undefined) return
   let pings = 0
-  let at = 0
+  let at = Math.min(begun, chunk.length)
   for (let size = controlFrameAt(chunk, at); size > 0; size = controlFrameAt(chunk, at)) {
-    connection.knownInbound += size
-    if (!isOurPong(chunk, at)) connection.knownOutbound += size - maskBytesAt(chunk, at)
-    else if (connection.pingSentAt !== never) {
+    if (isOurPong(chunk, at) && connection.pingSentAt !== never) {
       connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
       connection.host.heartbeats.pongs++
     }
     if (isPing(chunk, at)) pings++
     at += size
   }
+  if (beginsControlFrame(chunk, at)) at = chunk.length
+  connection.knownInbound += at
   if (pings > 0 && endsForPings(webSocketOf(connection), pings)) connection.noteEnd().floodedWithPings = true
 }
 
@@ -98,7 +110,7 @@ function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
-  readonly #guard: WriteGuard | undefined
+  readonly #guards: readonly WriteGuard[]
   readonly #onData: (this: Socket, chunk: Buffer) => void
   readonly #onFinish: (this: Socket) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
@@ -107,7 +119,8 @@ export class WebSocketListeners {
   constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void, guard: WriteGuard | undefined) {
     this.#sink = sink
     this.#onAdopted = onAdopted
-    this.#guard = guard
+    const controls = [createControlGuard(sink, 'ping'), createControlGuard(sink, 'pong')]
+    this.#guards = guard === undefined ? controls : [guard, ...controls]
     // This listener is also what keeps a malformed frame from ending the process.
     function onError(this: object, error: NodeJS.ErrnoException): void {
       const socket = socketBelow(this)
@@ -154,7 +167,7 @@ export class WebSocketListeners {
     socket.prependListener('data', this.#onData)
     socket.on('finish', this.#onFinish)
     webSocket.on('error', this.#onError as never)
-    this.#guard?.put(webSocket)
+    for (const guard of this.#guards) guard.put(webSocket)
     return connection
   }
 
@@ -170,6 +183,6 @@ export class WebSocketListeners {
     connection.socket.removeListener('data', this.#onData)
     connection.socket.removeListener('finish', this.#onFinish)
     webSocket.removeListener('error', this.#onError as never)
-    this.#guard?.takeOff(webSocket)
+    for (const guard of this.#guards) guard.takeOff(webSocket)
   }
 }

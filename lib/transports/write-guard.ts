@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
+import { writtenBytes } from './socket.js'
 import { OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
 
 /** What a socket holds before it asks its writer to wait (Node 20). Who reads what it gets stays below, as a rule at 0. */
@@ -107,6 +109,23 @@ export function createResponseGuard(sink: ConnectionSink, look: LookAtWrite): Wr
     const connection = carried(sink, target)
     if (connection?.webSocket === undefined) lookAt(sink, look, connection)
   })
+}
+
+/** For the app's pings and pongs, and the pongs of `ws`: what they add to a socket's bytes is no traffic. */
+export function createControlGuard(sink: ConnectionSink, name: 'ping' | 'pong'): WriteGuard {
+  return new WriteGuard(
+    name,
+    (target) => {
+      const socket = socketBelow(target)
+      return socket && writtenBytes(socket)
+    },
+    (target, before) => {
+      const socket = socketBelow(target)
+      const connection = socket && carried(sink, socket)
+      if (connection !== undefined && typeof before === 'number')
+        connection.knownOutbound += writtenBytes(socket as Socket) - before
+    },
+  )
 }
 
 const sizeOf = (chunk: unknown) => (chunk as { length?: number } | null | undefined)?.length ?? 0
