@@ -102,7 +102,8 @@ function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
     at += size
   }
   if (beginsControlFrame(chunk, at)) at = chunk.length
-  connection.knownInbound += at
+  // A look may have counted them already: they come later than they are read, if the app paused or they came with the upgrade.
+  connection.knownInbound = Math.min(connection.knownInbound + at, connection.socket.bytesRead)
   if (pings > 0 && endsForPings(webSocketOf(connection), pings)) connection.noteEnd().floodedWithPings = true
 }
 

@@ -4,8 +4,8 @@ import { type ServerOptions, type WebSocket, WebSocketServer } from 'ws'
 import type { PeerConnection } from '../../lib/core/connection.js'
 import { peerpulse } from '../../lib/index.js'
 import { tellTime } from '../guards/told-time.js'
-import { clientFrame, opcodes } from '../support/frames.js'
-import { type RawPeer, upgradeRaw } from '../support/raw-peer.js'
+import { clientFrame, opcodes, upgradeRequest } from '../support/frames.js'
+import { connectRaw, type RawPeer, upgradeRaw } from '../support/raw-peer.js'
 import { startServer } from '../support/servers.js'
 import { until } from '../support/wait.js'
 
@@ -159,4 +159,25 @@ test('a ping that nobody answers hides nothing', async (t) => {
     w.webSocket.send('price 12')
   })
   assert.equal(found, 'out')
+})
+
+test('pongs that come with the upgrade hide no message', async (t) => {
+  const time = tellTime(t)
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  const { server, port } = await startServer(t)
+  const wss = new WebSocketServer({ server })
+  pulse.attach(server, wss)
+  const peer = await connectRaw(t, port)
+  peer.tcp.setNoDelay()
+  const pongs = Buffer.concat(Array.from({ length: 5 }, () => clientFrame(pong, 'x'.repeat(100))))
+  peer.write(Buffer.concat([Buffer.from(upgradeRequest()), pongs]))
+  await peer.expect('101 Switching Protocols')
+  await until(() => wss.clients.size === 1, 'the WebSocket')
+  const [webSocket] = wss.clients
+  const [connection] = pulse.connections()
+  assert.ok(webSocket && connection)
+  const watched = new Watched(connection as PeerConnection, webSocket, peer, () => time.tick())
+  await watched.traffic(() => {})
+  assert.equal(await watched.traffic((w) => w.sends(clientFrame(text, 'hello'))), 'in')
 })
