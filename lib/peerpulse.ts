@@ -259,6 +259,7 @@ class Pulse implements Peerpulse {
         this.#budget?.look(connection, now)
         this.#control?.look(connection, now)
       },
+      lost: (connection) => this.#targets.listeners.lost(connection),
       evidence: (connection) => gatherEvidence(connection, this.#level, closeFrameOf(connection)),
       leaving: (connection) => {
         this.#drain.leaving(connection)

@@ -219,6 +219,7 @@ export class PeerConnection implements Connection, WheelEntry {
 
   /** Has TCP slow the peer down. `false`: the app stopped reading already, or there is nothing to stop. */
   pauseReading(): boolean {
+    if (this.extras?.readPaused === true) return false
     try {
       if (!this.transport.pause(this)) return false
     } catch (error) {

@@ -23,7 +23,8 @@ export class EndNotes {
   phase: ConnectionPhase | undefined
   /** What it spoke then: an event stream that was ended is an HTTP connection again, for a moment. */
   protocol: Protocol | undefined
-  hadError = false
+  /** What the first error that its socket, the parser or the TLS handshake showed makes of its end. */
+  errorReason: CloseReason | undefined
   errorCode: string | undefined
   errorMessage: string | undefined
 }

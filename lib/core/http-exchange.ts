@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Refusal } from './refusal.js'
 
-function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
-  return closed || writableFinished || destroyed
+/** One that was destroyed is what its connection is busy with, until that is closed. */
+function isDone({ closed, writableFinished }: ServerResponse): boolean {
+  return closed || writableFinished
 }
 
 /** Whether the wish is the peer's: another pulse or a plugin may have made the response the last before we saw it. */

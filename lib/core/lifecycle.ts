@@ -49,6 +49,8 @@ export interface LifecycleParts {
   opened(connection: PeerConnection): void
   /** Looked at about once a tick, or once a second where there are very many. */
   look(connection: PeerConnection, now: number): void
+  /** Its socket is gone, and nothing told us. */
+  lost(connection: PeerConnection): void
   evidence(connection: PeerConnection): CloseEvidence
   /** Told before it leaves the registry. */
   leaving(connection: PeerConnection): void
@@ -56,6 +58,11 @@ export interface LifecycleParts {
   /** Called once a tick, after the connections. */
   turned(now: number): void
   unknownWebSocket(): void
+}
+
+/** Destroyed; or without a handle, which an app may hand over to a child process. */
+function isGone({ socket }: PeerConnection): boolean {
+  return socket.destroyed || (socket as { _handle?: unknown })._handle === null
 }
 
 let lastId = 0
@@ -192,6 +199,10 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   readonly #look = (connection: PeerConnection): void => {
     try {
+      if (isGone(connection)) {
+        this.#parts.lost(connection)
+        return
+      }
       connection.endIfDrained()
       // Once it is closing, the bytes are those of its end.
       if (connection.state !== 'closing') connection.sample()

@@ -19,19 +19,27 @@ export const pingFrame = Buffer.from([pingByte, pingPayload.length, ...pingPaylo
 const secondByte = (chunk: Buffer, at: number) => chunk[at + 1] ?? 0
 
 /** Those of a client are masked, with four bytes. */
-export function maskBytesAt(chunk: Buffer, at: number): number {
+function maskBytesAt(chunk: Buffer, at: number): number {
   return (secondByte(chunk, at) & maskBit) === 0 ? 0 : maskBytes
 }
 
-/**
- * The bytes of the ping or pong that lies at `at`, whole; 0: there is none. A chunk that begins within a message may look
- * like one, which hides a few bytes of that message from the idle timeout, and no more.
- */
+/** Whether the frame at `at` is a ping or a pong, of which a part may still have to come. */
+export function beginsControlFrame(chunk: Buffer, at: number): boolean {
+  return chunk[at] === pingByte || chunk[at] === pongByte
+}
+
+/** The bytes of the ping or pong that lies at `at`, whole; 0: there is none. */
 export function controlFrameAt(chunk: Buffer, at: number): number {
-  if (chunk[at] !== pingByte && chunk[at] !== pongByte) return 0
+  if (!beginsControlFrame(chunk, at)) return 0
   const length = secondByte(chunk, at) & ~maskBit
   const size = headerBytes + maskBytesAt(chunk, at) + length
   return length <= longestPayload && at + size <= chunk.length ? size : 0
+}
+
+/** The length of what follows the first byte of a frame, in a chunk that begins with its second. */
+export function controlBytesAfterFirst(chunk: Buffer): number {
+  const second = chunk[0] ?? 0
+  return 1 + ((second & maskBit) === 0 ? 0 : maskBytes) + (second & ~maskBit)
 }
 
 export const isPing = (chunk: Buffer, at: number) => chunk[at] === pingByte

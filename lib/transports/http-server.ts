@@ -16,10 +16,15 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     if (carried(sink, socket) !== undefined) return false
     // An app may hand Node any Duplex as a connection; it is served, and not watched.
     if (!(socket instanceof Socket)) return false
-    const connection = sink.accept(socket, secure)
+    // With one that is dead already there will be no handshake.
+    const connection = sink.accept(socket, secure && !socket.destroyed)
     if (connection === undefined) return true
     // A listener of the app's may have detached us meanwhile.
     if (connection.index !== -1) listeners.watch(socket, connection)
+    if (socket.destroyed) {
+      if (socket.readableEnded) connection.noteEnd().peerEnded = 'idle'
+      listeners.lost(connection)
+    }
     return false
   }
 

@@ -1,11 +1,10 @@
 import type { ConnectionPhase, OnDrain, Protocol } from '../../types/connection.js'
-import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection, PeerTransport } from '../core/connection.js'
 import { isPoll } from './engine-io.js'
 import { isReceiving } from './incoming-messages.js'
 import { makeLast } from './last-response.js'
 import { ignoreLateWrite } from './late-write.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
 import { endWaiting } from './waiting-response.js'
 
 const requestTimeout = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'
@@ -34,9 +33,10 @@ function endEventStream({ exchange, socket, host }: PeerConnection): void {
   response?.end()
 }
 
-function bufferedBytes(connection: PeerConnection): number {
-  let bytes = Math.max(connection.exchange?.current()?.writableLength ?? 0, connection.socket.writableLength)
-  for (const { writableLength } of connection.exchange?.queuedResponses ?? []) bytes += writableLength
+/** Of pipelined requests few run at a time, so there are few responses to add up. */
+function bufferedBytes({ exchange, socket }: PeerConnection): number {
+  let bytes = Math.max(exchange?.current()?.writableLength ?? 0, socket.writableLength)
+  for (const { writableLength } of exchange?.queuedResponses ?? []) bytes += writableLength
   return bytes
 }
 
@@ -51,22 +51,17 @@ export const http1: PeerTransport = {
     return connection.exchange?.requestSeen === true ? 'keep-alive' : 'awaiting-request'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: () => false,
-  /** Only a body that flows. One that nobody reads yet must not begin to flow when we resume it, or its bytes are lost. */
+  /** Only while a body comes. */
   pause(connection) {
     const req = connection.exchange?.current()?.req
-    if (req === undefined || req.complete || req.readableFlowing !== true) return false
-    req.pause()
-    return true
+    return req !== undefined && !req.complete && stopReading(connection.socket)
   },
-  resume(connection) {
-    const req = connection.exchange?.current()?.req
-    if (req?.readableFlowing === false) req.resume()
-  },
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: (connection) =>
     connection.exchange?.current() === undefined ? isReceiving(connection) : !isEventStream(connection),
   onDrain(connection): OnDrain {
@@ -76,6 +71,7 @@ export const http1: PeerTransport = {
   retire: makeLast,
   close(connection, reason) {
     const { socket } = connection
+    if (socket.destroyed) return
     if (connection.exchange?.current() !== undefined) {
       if (isEventStream(connection)) endEventStream(connection)
       else if (reason === 'drain' && connection.onDrain === 'end') endWaiting(connection)
@@ -91,10 +87,10 @@ export const http1: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    const { errorCode, hadError, peerEnded, pendingReason } = connection.noteEnd()
+    const { errorCode, errorReason, peerEnded, pendingReason } = connection.noteEnd()
     const { exchange } = connection
-    if (hadError && errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
-    if (hadError) return reasonOfSocketError(errorCode)
+    if (errorCode === 'HPE_INVALID_EOF_STATE') return 'peer-ended'
+    if (errorReason !== undefined) return errorReason
     if (peerEnded === 'busy') return 'peer-ended'
     if (exchange?.keptRefusal !== undefined) {
       connection.noteEnd().errorMessage ??= exchange.keptRefusal.detail

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
-import type { Socket } from 'node:net'
 import type { HttpExchange } from '../core/http-exchange.js'
+import { goOnReading, stopReading } from './socket.js'
 
 /** Requests of one peer that run at a time. nginx and Go run one; Node runs all that came in one read: thousands. */
 const mostAtOnce = 64
@@ -27,19 +27,13 @@ export function wait(exchange: HttpExchange, response: ServerResponse, run: () =
   // `AsyncResource.bind` would cost ten times as much.
   const context = new AsyncResource('peerpulse')
   const entry = { response, run: () => context.runInAsyncScope(run) }
-  const { socket } = response.req
-  if (!socket.isPaused()) socket.pause()
+  stopReading(response.req.socket)
   if (exchange.waiting !== undefined) {
     exchange.waiting.push(entry)
     return
   }
   exchange.waiting = [entry]
   goOnAfter(exchange)
-}
-
-/** Node may have paused the socket and its parser for a reason of its own; then it is Node that resumes both. */
-function readOn(socket: (Socket & { _paused?: boolean }) | undefined): void {
-  if (socket?._paused !== true) socket?.resume()
 }
 
 /** Once the last of those that run is answered, more may. */
@@ -60,7 +54,7 @@ function goOnAfter(exchange: HttpExchange): void {
       if (waiting.length > 0) {
         exchange.waiting = waiting
         goOnAfter(exchange)
-      } else readOn(socket)
+      } else if (socket !== undefined) goOnReading(socket)
     }
   })
 }
@@ -71,5 +65,5 @@ export function releaseWaiting(exchange: HttpExchange | undefined): void {
   if (exchange === undefined || waiting === undefined) return
   exchange.waiting = undefined
   for (const { run } of waiting) run()
-  readOn(waiting[0]?.response.req.socket)
+  if (waiting[0] !== undefined) goOnReading(waiting[0].response.req.socket)
 }

@@ -1,12 +1,14 @@
 import type { Socket } from 'node:net'
+import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerConnection } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { forgetLast } from './last-response.js'
 import { releaseWaiting } from './pipelining.js'
+import { hasLostPeer } from './socket.js'
 import { upgraded } from './upgraded.js'
 import type { WebSocketListeners } from './websocket.js'
-import type { WriteGuard } from './write-guard.js'
+import { WriteGuard } from './write-guard.js'
 import { webSocketOn } from './ws-internals.js'
 
 /**
@@ -17,6 +19,7 @@ export class SocketListeners {
   readonly #sink: ConnectionSink
   readonly #webSockets: WebSocketListeners
   readonly #guard: WriteGuard | undefined
+  readonly #destroyGuard: WriteGuard
   readonly #onError: (this: Socket, error: NodeJS.ErrnoException) => void
   readonly #onEnd: (this: Socket) => void
   readonly #onClose: (this: Socket) => void
@@ -27,6 +30,9 @@ export class SocketListeners {
     this.#sink = sink
     this.#webSockets = webSockets
     this.#guard = guard
+    this.#destroyGuard = new WriteGuard('destroy', (socket, error) =>
+      this.#seeDestroy(socket as Socket, error),
+    )
     this.#onError = function (this: Socket, error) {
       const connection = carried(sink, this)
       if (connection !== undefined) noteError(connection, error)
@@ -64,6 +70,29 @@ export class SocketListeners {
     socket.prependListener('error', this.#onError)
     socket.prependListener('end', this.#onEnd)
     socket.prependListener('close', this.#onClose)
+    this.#destroyGuard.put(socket)
+  }
+
+  /** Its socket was found destroyed: that was so before we came, or the app has taken our listeners off. */
+  lost(connection: PeerConnection): void {
+    this.#onClose.call(connection.socket)
+  }
+
+  /** The last moment at which the kernel can be asked about the peer, and the app's response is what it was. */
+  #seeDestroy(socket: Socket, error: unknown): void {
+    const connection = carried(this.#sink, socket)
+    if (connection?.socket !== socket || connection.state === 'closed' || socket.destroyed) return
+    try {
+      const notes = connection.noteEnd()
+      notes.protocol ??= connection.protocol
+      if (socket.readableEnded) this.#onEnd.call(socket)
+      if (error) noteError(connection, error as NodeJS.ErrnoException, hasLostPeer(socket))
+      else notes.phase ??= connection.phase
+    } catch (failure) {
+      this.#sink.failed(failure)
+    }
+    // An app that took all listeners off took ours: without any, what a peer does to its socket ends the process.
+    if (error && socket.listenerCount('error') === 0) socket.on('error', this.#onError)
   }
 
   /** The TLS handshake is done: from here on the errors show on the TLS socket alone. */
@@ -113,21 +142,34 @@ export class SocketListeners {
     socket.removeListener('newListener', this.#onNewListener)
     this.#guard?.takeOff(socket)
     forgetLast(socket)
+    this.#destroyGuard.takeOff(socket)
     uncarry(this.#sink, socket)
   }
 }
 
-/** Keeps the first error that a socket, the parser or the TLS handshake showed. */
-export function noteError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
+/** What Node was doing when a socket that it accepted failed. One that connects, or looks a name up, is the app's own. */
+const callsOfAccepted = new Set(['read', 'write', 'shutdown'])
+
+/**
+ * Keeps the first error that a socket, the parser or the TLS handshake showed. `peerIsLost`: by the kernel's word; an
+ * app may destroy a socket with the error of another one.
+ */
+export function noteError(
+  connection: PeerConnection,
+  error: NodeJS.ErrnoException,
+  peerIsLost?: boolean,
+): void {
   const notes = connection.noteEnd()
-  if (notes.hadError) return
-  notes.hadError = true
-  // The app destroyed its response with an error, of its upstream for instance: whatever the code, it is not the peer's.
-  if (error !== undefined && connection.exchange?.response?.errored === error) {
-    notes.phase ??= 'request'
-    connection.settle('server-error')
-  }
+  if (notes.errorReason !== undefined) return
+  const code = typeof error?.code === 'string' ? error.code : undefined
+  const reason = reasonOfSocketError(code)
+  const isPeers = peerIsLost !== false && callsOfAccepted.has(error?.syscall ?? '')
+  notes.errorReason =
+    (reason === 'peer-reset' || reason === 'half-open') && !isPeers ? 'server-error' : reason
   notes.phase ??= connection.phase
-  notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+  // The app destroyed its response with an error, of its upstream for instance: whatever the code, it is not the peer's.
+  if (error !== undefined && connection.exchange?.response?.errored === error)
+    connection.settle('server-error')
+  notes.errorCode ??= code
   notes.errorMessage ??= peerText(String(error?.message ?? error))
 }

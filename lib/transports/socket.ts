@@ -6,6 +6,22 @@ interface CountingHandle {
   writeQueueSize: number
 }
 
+/** What a socket's stream knows of its writes, and Node's documentation does not. */
+interface Writing {
+  /** What the handle was given, also once it is closed. */
+  readonly _bytesDispatched?: number
+  /** `writelen`: the part of `writableLength` that the handle was given. */
+  readonly _writableState?: { readonly writelen?: number }
+}
+
+/** `socket.bytesWritten` without its walk over the queue. Text that waits there counts as one byte a character. */
+export function writtenBytes(socket: Socket): number {
+  const { _bytesDispatched, _writableState } = socket as Writing
+  if (_bytesDispatched === undefined || _writableState?.writelen === undefined)
+    return socket.bytesWritten ?? 0
+  return _bytesDispatched + socket.writableLength - _writableState.writelen
+}
+
 /**
  * Bytes the kernel has taken. `bytesWritten - writableLength` would not do: a large write counts as one until its last
  * byte is gone, so a slow link that drains it would look stalled.
@@ -17,7 +33,39 @@ export function drainedBytes(socket: Socket): number {
   if (typeof handle?.bytesWritten === 'number' && typeof handle.writeQueueSize === 'number') {
     return handle.bytesWritten - handle.writeQueueSize
   }
-  return (socket.bytesWritten ?? 0) - socket.writableLength
+  return writtenBytes(socket) - socket.writableLength
+}
+
+/** Whether the kernel has let go of the peer, as it does when that resets or cannot be reached; `undefined`: it does not say. */
+export function hasLostPeer(socket: Socket): boolean | undefined {
+  const handle = (socket as { _handle?: { getpeername?(name: object): number } | null })._handle
+  // Windows still knows the peer's name then, and a unix socket's has none.
+  if (process.platform === 'win32' || typeof handle?.getpeername !== 'function') return undefined
+  return handle.getpeername({}) !== 0
+}
+
+/** `reading`: Node has told it to read. */
+interface ReadingHandle {
+  readonly reading?: boolean
+  readStop?(): number
+  readStart?(): number
+}
+
+const readingHandleOf = (socket: Socket) => (socket as { _handle?: ReadingHandle | null })._handle
+
+/**
+ * Stops reading below the streams. What the app pauses and resumes meanwhile, the socket, its WebSocket or a request's
+ * body, it does for itself, and finds as it left it. `false`: nothing is read now.
+ */
+export function stopReading(socket: Socket): boolean {
+  const handle = readingHandleOf(socket)
+  return handle?.reading === true && handle.readStart !== undefined && handle.readStop?.() === 0
+}
+
+/** If Node has stopped it too, it is Node that goes on. */
+export function goOnReading(socket: Socket): void {
+  const handle = readingHandleOf(socket)
+  if (handle?.reading === true) handle.readStart?.()
 }
 
 /** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */

@@ -1,6 +1,5 @@
-import { reasonOfSocketError } from '../core/close-reason.js'
 import type { PeerTransport } from '../core/connection.js'
-import { destroySocket, drainedBytes } from './socket.js'
+import { destroySocket, drainedBytes, goOnReading, writtenBytes } from './socket.js'
 
 /**
  * An upgraded (or CONNECTed) socket whose library we do not know. It is watched by its byte counts and never read
@@ -12,18 +11,18 @@ export const upgraded: PeerTransport = {
   /** The upgrade counts as done when the server has written something, a 101 as a rule. */
   phaseOf({ socket, exchange }) {
     const isWaiting =
-      exchange?.upgrade !== undefined && (socket.bytesWritten ?? 0) <= exchange.upgrade.writtenBefore
+      exchange?.upgrade !== undefined && writtenBytes(socket) <= exchange.upgrade.writtenBefore
     return isWaiting ? 'upgrade' : 'established'
   },
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes: ({ socket }) => socket.writableLength,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
   isPaused: ({ socket }) => socket.isPaused(),
   /** Its library may count on what it has set going. */
   pause: () => false,
-  resume() {},
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: () => false,
   onDrain: () => 'end',
   retire() {},
@@ -33,8 +32,8 @@ export const upgraded: PeerTransport = {
   },
   terminate: ({ socket }, reset) => destroySocket(socket, reset),
   reasonOf(connection) {
-    const { hadError, errorCode, peerEnded, pendingReason } = connection.noteEnd()
-    if (hadError) return reasonOfSocketError(errorCode)
+    const { errorReason, peerEnded, pendingReason } = connection.noteEnd()
+    if (errorReason !== undefined) return errorReason
     if (peerEnded !== undefined) return peerEnded === 'busy' ? 'peer-ended' : 'peer-closed'
     return pendingReason ?? 'server-closed'
   },

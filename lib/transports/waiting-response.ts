@@ -48,7 +48,7 @@ function endBegun(response: ServerResponse): void {
 }
 
 /** A response of ours in the place of the app's. */
-function takeOver(response: ServerResponse, { socket }: PeerConnection): ServerResponse {
+function takeOver(response: ServerResponse, { exchange, socket }: PeerConnection): ServerResponse {
   const answer = new ServerResponse(response.req)
   // A browser reads no answer without the headers of its origin, which the app has set.
   for (const name of response.getHeaderNames())
@@ -58,6 +58,7 @@ function takeOver(response: ServerResponse, { socket }: PeerConnection): ServerR
   // Node's own listener would have the socket answer the next request.
   response.removeAllListeners('finish')
   response.destroy()
+  exchange?.dropResponses()
   process.nextTick(() => response.emit('close'))
   answer.assignSocket(socket)
   return answer

@@ -3,12 +3,20 @@ import { reasonOfSocketError } from '../core/close-reason.js'
 import { never, type PeerConnection, type PeerTransport } from '../core/connection.js'
 import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
-import { controlFrameAt, isOurPong, isPing, maskBytesAt, pingFrame, pingPayload } from './control-frames.js'
-import { destroySocket, drainedBytes } from './socket.js'
-import type { WriteGuard } from './write-guard.js'
+import {
+  beginsControlFrame,
+  controlFrameAt,
+  isOurPong,
+  isPing,
+  pingFrame,
+  pingPayload,
+} from './control-frames.js'
+import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
+import { createControlGuard, type WriteGuard } from './write-guard.js'
 import {
   closedHere,
   closeFrameFrom,
+  controlBytesDue,
   endsForPings,
   isWebSocket,
   mustMask,
@@ -28,32 +36,31 @@ export const websocket: PeerTransport = {
   protocolOf: () => 'websocket',
   phaseOf: () => 'established',
   bytesRead: ({ socket }) => socket.bytesRead,
-  bytesWritten: ({ socket }) => socket.bytesWritten ?? 0,
+  bytesWritten: ({ socket }) => writtenBytes(socket),
   bufferedBytes: (connection) => webSocketOf(connection).bufferedAmount,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping(connection) {
     const { socket } = connection
     if (webSocketOf(connection).readyState !== OPEN || !socket.writable) return false
-    connection.knownOutbound += pingFrame.length
     connection.pingSentMicros = micros()
     connection.host.heartbeats.pings++
     // `ws` writes every frame in one go, so there is always room between two; its own `ping()` costs twice as much.
     if (mustMask(webSocketOf(connection))) webSocketOf(connection).ping(pingPayload)
-    else socket.write(pingFrame)
+    else {
+      connection.knownOutbound += pingFrame.length
+      socket.write(pingFrame)
+    }
     return true
   },
-  isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
-  pause(connection) {
-    const webSocket = webSocketOf(connection)
-    // Before ws 8.3 there is no `pause`.
-    if (webSocket.readyState !== OPEN || webSocket.pause === undefined || websocket.isPaused(connection))
-      return false
-    webSocket.pause()
-    return true
-  },
-  resume(connection) {
-    webSocketOf(connection).resume?.()
-  },
+  isPaused: (connection) =>
+    connection.extras?.readPaused === true ||
+    webSocketOf(connection).isPaused === true ||
+    connection.socket.isPaused(),
+  pause: (connection) =>
+    webSocketOf(connection).readyState === OPEN &&
+    !websocket.isPaused(connection) &&
+    stopReading(connection.socket),
+  resume: ({ socket }) => goOnReading(socket),
   isBusy: () => false,
   onDrain: () => 'end',
   retire() {},
@@ -66,10 +73,10 @@ export const websocket: PeerTransport = {
     else webSocketOf(connection).terminate()
   },
   reasonOf(connection) {
-    const { serverWentFirst, hadError, errorCode, floodedWithPings } = connection.noteEnd()
+    const { serverWentFirst, errorReason, floodedWithPings } = connection.noteEnd()
     if (serverWentFirst || appIsClosing(connection)) return 'server-closed'
     if (closeFrameFrom(webSocketOf(connection)) !== undefined) return 'peer-closed'
-    if (hadError) return reasonOfSocketError(errorCode)
+    if (errorReason !== undefined) return errorReason
     if (connection.socket.readableEnded) return 'peer-ended'
     if (!floodedWithPings) return 'server-closed'
     connection.noteEnd().errorMessage ??= 'more pings than ws answers at once'
@@ -81,20 +88,23 @@ function appIsClosing({ webSocket }: PeerConnection): boolean {
   return webSocket !== undefined && webSocket !== null && closedHere(webSocket)
 }
 
-/** They are no traffic, nor is what was sent for them: our ping, a pong by `ws`, or the app's own ping. */
+/** Pings and pongs at the start of a chunk are no traffic. What follows a message in one chunk comes with traffic anyway. */
 function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
+  const begun = controlBytesDue(webSocketOf(connection), chunk)
+  if (begun === undefined) return
   let pings = 0
-  let at = 0
+  let at = Math.min(begun, chunk.length)
   for (let size = controlFrameAt(chunk, at); size > 0; size = controlFrameAt(chunk, at)) {
-    connection.knownInbound += size
-    if (!isOurPong(chunk, at)) connection.knownOutbound += size - maskBytesAt(chunk, at)
-    else if (connection.pingSentAt !== never) {
+    if (isOurPong(chunk, at) && connection.pingSentAt !== never) {
       connection.rttMicros = Math.max(0, (micros() - connection.pingSentMicros) | 0)
       connection.host.heartbeats.pongs++
     }
     if (isPing(chunk, at)) pings++
     at += size
   }
+  if (beginsControlFrame(chunk, at)) at = chunk.length
+  // A look may have counted them already: they come later than they are read, if the app paused or they came with the upgrade.
+  connection.knownInbound = Math.min(connection.knownInbound + at, connection.socket.bytesRead)
   if (pings > 0 && endsForPings(webSocketOf(connection), pings)) connection.noteEnd().floodedWithPings = true
 }
 
@@ -102,7 +112,7 @@ function noteControlFrames(connection: PeerConnection, chunk: Buffer): void {
 export class WebSocketListeners {
   readonly #sink: ConnectionSink
   readonly #onAdopted: (socket: Socket) => void
-  readonly #guard: WriteGuard
+  readonly #guards: readonly WriteGuard[]
   readonly #onData: (this: Socket, chunk: Buffer) => void
   readonly #onFinish: (this: Socket) => void
   readonly #onError: (this: object, error: NodeJS.ErrnoException) => void
@@ -111,11 +121,26 @@ export class WebSocketListeners {
   constructor(sink: ConnectionSink, onAdopted: (socket: Socket) => void, guard: WriteGuard) {
     this.#sink = sink
     this.#onAdopted = onAdopted
-    this.#guard = guard
+    this.#guards = [guard, createControlGuard(sink, 'ping'), createControlGuard(sink, 'pong')]
+    // This listener is also what keeps a malformed frame from ending the process.
+    function onError(this: object, error: NodeJS.ErrnoException): void {
+      const socket = socketBelow(this)
+      const connection = socket && carried(sink, socket)
+      if (connection === undefined) return
+      const notes = connection.noteEnd()
+      notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
+      notes.errorMessage ??= peerText(String(error?.message ?? error))
+      if (!appIsClosing(connection) || notes.errorCode?.startsWith('WS_ERR_'))
+        connection.settle(reasonOfSocketError(notes.errorCode))
+    }
+    this.#onError = onError
     this.#onData = function (this: Socket, chunk) {
       const connection = carried(sink, this)
       if (connection === undefined) return
       connection.markSeen()
+      const webSocket = webSocketOf(connection)
+      // The app may have taken all listeners off. Without any, a malformed frame in this chunk would end the process.
+      if (webSocket.listenerCount?.('error', onError) === 0) webSocket.on('error', onError)
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
       noteControlFrames(connection, chunk)
@@ -125,17 +150,6 @@ export class WebSocketListeners {
       const connection = carried(sink, this)
       if (connection === undefined || this.readableEnded) return
       if (closeFrameFrom(webSocketOf(connection)) === undefined) connection.noteEnd().serverWentFirst = true
-    }
-    // This listener is also what keeps a malformed frame from ending the process.
-    this.#onError = function (this: object, error: NodeJS.ErrnoException) {
-      const socket = socketBelow(this)
-      const connection = socket && carried(sink, socket)
-      if (connection === undefined) return
-      const notes = connection.noteEnd()
-      notes.errorCode ??= typeof error?.code === 'string' ? error.code : undefined
-      notes.errorMessage ??= peerText(String(error?.message ?? error))
-      if (!appIsClosing(connection) || notes.errorCode?.startsWith('WS_ERR_'))
-        connection.settle(reasonOfSocketError(notes.errorCode))
     }
   }
 
@@ -154,7 +168,7 @@ export class WebSocketListeners {
     socket.prependListener('data', this.#onData)
     socket.on('finish', this.#onFinish)
     webSocket.on('error', this.#onError as never)
-    this.#guard.put(webSocket)
+    for (const guard of this.#guards) guard.put(webSocket)
     return connection
   }
 
@@ -170,6 +184,6 @@ export class WebSocketListeners {
     connection.socket.removeListener('data', this.#onData)
     connection.socket.removeListener('finish', this.#onFinish)
     webSocket.removeListener('error', this.#onError as never)
-    this.#guard.takeOff(webSocket)
+    for (const guard of this.#guards) guard.takeOff(webSocket)
   }
 }

@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
+import { writtenBytes } from './socket.js'
 import { OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
 
 /** What a socket holds before it asks its writer to wait (Node 20). Who reads what it gets stays below, as a rule at 0. */
@@ -7,6 +9,7 @@ const backlogBytes = 16 * 1024
 /** What Node writes around the chunks and at the end of a response: never a reason to look at what the app wrote before. */
 const framingBytes = 16
 
+type GuardedMethod = 'send' | 'write' | 'destroy' | 'ping' | 'pong'
 type Method = (...args: unknown[]) => unknown
 type Owner = Record<string, Method>
 
@@ -14,12 +17,12 @@ type Owner = Record<string, Method>
 const guards = new WeakMap<Method, WriteGuard>()
 
 /**
- * Sees each write of a producer, for a loop in which no tick runs: one function, put as an own property on every
- * WebSocket (`send`) or socket (`write`) in place of the prototype's, that looks at the backlog *before* the write and
- * passes the call on, whatever it found.
+ * Sees each call of a method: one function, put as an own property on every WebSocket or socket in place of the
+ * prototype's, that looks *before* the call and passes it on, whatever it found. For `send` and `write` that is each
+ * write of a producer, in whose loop no tick runs.
  */
 export class WriteGuard {
-  readonly #name: 'send' | 'write'
+  readonly #name: GuardedMethod
   readonly #guard: Method
   readonly #descriptor: PropertyDescriptor
   /** Methods that were an object's own before ours: an app's, or another pulse's. Most have none. */
@@ -28,15 +31,21 @@ export class WriteGuard {
   /** Taken off while another's function lay above ours, which still calls it. */
   readonly #left = new WeakSet<object>()
 
-  /** `see` may put something else in the place of an argument. */
-  constructor(name: 'send' | 'write', see: (target: object, args: unknown[]) => void) {
+  /** `see` may put something else in the place of an argument. `saw`: called after it, with what `see` returned. */
+  constructor(
+    name: GuardedMethod,
+    see: (target: object, args: unknown[]) => unknown,
+    saw?: (target: object, seen: unknown) => void,
+  ) {
     this.#name = name
     const before = (target: object) => this.#beforeOn(target)
     this.#guard = function (this: object) {
       // biome-ignore lint/complexity/noArguments: no array is made for a write
       const args = arguments as unknown as unknown[]
-      see(this, args)
-      return Reflect.apply(before(this), this, args)
+      const seen = see(this, args)
+      const result = Reflect.apply(before(this), this, args)
+      saw?.(this, seen)
+      return result
     }
     this.#descriptor = { value: this.#guard, configurable: true, writable: true, enumerable: false }
     guards.set(this.#guard, this)
@@ -125,6 +134,23 @@ export function createResponseGuard(sink: ConnectionSink, look: LookAtWrite): Wr
     const connection = carried(sink, target)
     if (connection?.webSocket === undefined) lookAt(sink, look, connection)
   })
+}
+
+/** For the app's pings and pongs, and the pongs of `ws`: what they add to a socket's bytes is no traffic. */
+export function createControlGuard(sink: ConnectionSink, name: 'ping' | 'pong'): WriteGuard {
+  return new WriteGuard(
+    name,
+    (target) => {
+      const socket = socketBelow(target)
+      return socket && writtenBytes(socket)
+    },
+    (target, before) => {
+      const socket = socketBelow(target)
+      const connection = socket && carried(sink, socket)
+      if (connection !== undefined && typeof before === 'number')
+        connection.knownOutbound += writtenBytes(socket as Socket) - before
+    },
+  )
 }
 
 const sizeOf = (chunk: unknown) => (chunk as { length?: number } | null | undefined)?.length ?? 0

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
+import { beginsControlFrame, controlBytesAfterFirst } from './control-frames.js'
 
 /**
  * The one file that knows what `ws` (7 and 8) does not document: the `Symbol(websocket)` it leaves on the socket, the
@@ -12,13 +13,13 @@ export interface WebSocketLike {
   readonly readyState: number
   readonly bufferedAmount: number
   readonly isPaused?: boolean
-  pause?(): void
-  resume?(): void
   ping(data?: unknown): void
   close(code?: number, reason?: string): void
   terminate(): void
   send(data: unknown, options: { binary?: boolean }): void
   on(event: string, listener: (...args: never[]) => void): unknown
+  /** How often this listener is there. */
+  listenerCount?(event: string, listener: unknown): number
   removeListener(event: string, listener: (...args: never[]) => void): unknown
 }
 
@@ -28,12 +29,23 @@ export const OPEN = 1
 interface Internals {
   _socket?: Socket | null
   _isServer?: boolean
+  _receiver?: Receiver
   _pendingAutoPongs?: number
   _maxPendingAutoPongs?: number
   _closeFrameReceived?: boolean
   _closeTimer?: unknown
   _closeCode?: number
   _closeMessage?: Buffer | string
+}
+
+/** How far `ws` has read. Its states: between frames, or within a frame's first two bytes, 0; at the mask, 3; at the payload, 4. */
+interface Receiver {
+  readonly _state?: number
+  readonly _bufferedBytes?: number
+  readonly _buffers?: readonly Buffer[]
+  readonly _opcode?: number
+  readonly _payloadLength?: number
+  readonly writableLength?: number
 }
 
 /** A process may hold several copies of `ws`, each with a symbol of its own; the last that was found is tried first. */
@@ -88,6 +100,31 @@ export function mustMask(webSocket: object): boolean {
 export function endsForPings(webSocket: object, pings: number): boolean {
   const { _pendingAutoPongs = 0, _maxPendingAutoPongs = 0 } = webSocket as Internals
   return _maxPendingAutoPongs > 0 && _pendingAutoPongs + pings > _maxPendingAutoPongs
+}
+
+const maskState = 3
+const payloadState = 4
+const maskBytes = 4
+
+/**
+ * How many bytes at the start of a chunk, which `ws` has not seen yet, belong to a ping or pong that began before it.
+ * `undefined`: the chunk begins within another frame, or `ws` is behind and it cannot be said.
+ */
+export function controlBytesDue(webSocket: object, chunk: Buffer): number | undefined {
+  const receiver = (webSocket as Internals)._receiver
+  if (receiver?._state === undefined || receiver._bufferedBytes === undefined) return 0
+  const { _state, _bufferedBytes, _opcode = 0, _payloadLength = 0, writableLength = 0 } = receiver
+  if (writableLength > 0) return undefined
+  if (_state === 0) {
+    if (_bufferedBytes === 0) return 0
+    // Its first byte alone came before: the second one says how long it is.
+    const first = receiver._buffers?.[0]
+    if (first === undefined || !beginsControlFrame(first, 0)) return undefined
+    return controlBytesAfterFirst(chunk)
+  }
+  if (_opcode !== 9 && _opcode !== 10) return undefined
+  if (_state === maskState) return maskBytes + _payloadLength - _bufferedBytes
+  return _state === payloadState ? _payloadLength - _bufferedBytes : undefined
 }
 
 /** Whether our side began the close handshake: `close()` was called, and not in answer to the peer's close frame. */

@@ -43,3 +43,48 @@ test('a pipelined request costs the same, however many wait before it', async (t
   assert.ok(stepsOf(2) <= 20, `${stepsOf(2)} steps`)
   for (let i = 3; i < count; i++) assert.equal(stepsOf(i), stepsOf(2), `request ${i}`)
 })
+
+test('a look costs the same, however many requests were pipelined, and sees what their responses hold', async (t) => {
+  const time = tellTime(t)
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  const responses: ServerResponse[] = []
+  const { server, port } = await startServer(t, (_, res) => void responses.push(res))
+  pulse.attach(server)
+  const found: { looked: number; written: number }[] = []
+  for (const count of [100, 2_000]) {
+    responses.length = 0
+    const peer = await connectRaw(t, port)
+    peer.write(request().repeat(count))
+    await until(() => responses.length === 64, 'those that run')
+    const connection = pulse.connectionOf(responses[0]?.req as object) as PeerConnection
+    const { exchange } = connection
+    assert.ok(exchange?.queuedResponses)
+    for (const response of responses.slice(1)) response.write(Buffer.alloc(1_000))
+    const held = exchange.queuedResponses.reduce((sum, { writableLength }) => sum + writableLength, 0)
+    assert.ok(held > 63_000)
+    assert.equal(connection.bufferedBytes, held)
+
+    let steps = 0
+    const counted = (list: object) =>
+      new Proxy(list, {
+        get(queue, key) {
+          steps++
+          return Reflect.get(queue, key)
+        },
+      })
+    const { queuedResponses, waiting } = exchange
+    exchange.queuedResponses = counted(exchange.queuedResponses) as typeof queuedResponses
+    exchange.waiting = counted(waiting as object) as typeof waiting
+    time.tick()
+    const looked = steps
+    responses[0]?.write(Buffer.alloc(1_000))
+    found.push({ looked, written: steps - looked })
+    exchange.queuedResponses = queuedResponses
+    exchange.waiting = waiting
+    peer.reset()
+    await until(() => connection.state === 'closed', 'the close')
+  }
+  assert.ok((found[0]?.looked ?? 0) > 0, 'the queue is what is counted')
+  assert.deepEqual(found[1], found[0])
+})

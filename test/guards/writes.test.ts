@@ -67,7 +67,7 @@ test('a chunk of a thousand messages costs as much as a chunk of one', async (t)
   assert.deepEqual(calls(), { markSeen: chunks })
 })
 
-test('of a WebSocket only `send` is taken over, by one function for all, and nothing of its socket', async (t) => {
+test('of a WebSocket `send`, `ping` and `pong` are taken over, and of its socket `destroy`, by one function for all', async (t) => {
   const methodsOf = (object: object) =>
     Reflect.ownKeys(object).filter(
       (key) => typeof (object as Record<PropertyKey, unknown>)[key] === 'function',
@@ -82,11 +82,15 @@ test('of a WebSocket only `send` is taken over, by one function for all, and not
   const [watched, another] = wss.clients
   assert.ok(untouched && watched && another)
   assert.deepEqual(
-    methodsOf(watched).filter((name) => name !== 'send'),
+    methodsOf(watched).filter((name) => !['send', 'ping', 'pong'].includes(String(name))),
     methodsOf(untouched),
   )
-  assert.equal(watched.send, another.send)
-  assert.deepEqual(methodsOf(socketOf(watched)), methodsOf(socketOf(untouched)))
+  for (const name of ['send', 'ping', 'pong'] as const) assert.equal(watched[name], another[name])
+  assert.deepEqual(
+    methodsOf(socketOf(watched)).filter((name) => name !== 'destroy'),
+    methodsOf(socketOf(untouched)),
+  )
+  assert.equal(socketOf(watched).destroy, socketOf(another).destroy)
 })
 
 /** How often each method and getter of these is called from now on; those that are not called are left out. */

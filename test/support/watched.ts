@@ -10,8 +10,10 @@ export function marksOn(emitter: EventEmitter): Record<string, number | string[]
     .filter(([, count]) => count > 0)
   const own = [
     ...Object.getOwnPropertySymbols(emitter).map(String),
-    ...Object.getOwnPropertyNames(emitter).filter((name) => /^(emit|send|write)$/.test(name)),
-  ].filter((name) => /peerpulse|^(emit|send|write)$/i.test(name))
+    ...Object.getOwnPropertyNames(emitter).filter((name) =>
+      /^(emit|send|write|destroy|ping|pong)$/.test(name),
+    ),
+  ].filter((name) => /peerpulse|^(emit|send|write|destroy|ping|pong)$/i.test(name))
   return { ...Object.fromEntries(listeners.sort()), own: own.sort() }
 }
 
