@@ -19,6 +19,8 @@ import type {
 import { createMiddleware } from './adapters/middleware.js'
 import { shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
+import { AbortGuard } from './core/abort-guard.js'
+import { yesOrNo } from './core/callbacks.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
@@ -90,10 +92,15 @@ class Pulse implements Peerpulse {
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
-    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy, (error) =>
-      warnings.callbackFailed('limits.trustProxy', error),
+    const trustFailed = (error: unknown) => warnings.callbackFailed('limits.trustProxy', error)
+    this.#trust = new ProxyTrust(
+      config.limits && config.limits.trustProxy,
+      (trust) => yesOrNo(trust, trustFailed),
+      trustFailed,
     )
-    this.#events = new Events((event, error) => warnings.callbackFailed(`${event} listener`, error))
+    this.#events = new Events((event, error, listener) =>
+      warnings.callbackFailed(`${event} listener`, error, '', listener),
+    )
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
@@ -367,6 +374,9 @@ class Pulse implements Peerpulse {
     return new Health(this.config.probes, {
       clock: this.#lifecycle.clock,
       wheel: this.#lifecycle.wheel,
+      aborts: new AbortGuard((error) =>
+        this.#warnings.callbackFailed("abort listener of a check's signal", error),
+      ),
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import { AbortGuard } from './abort-guard.js'
 import { Clock, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
 import type { ConnectionHost } from './connection-host.js'
@@ -68,6 +69,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly registry = new Registry()
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
+  readonly aborts: AbortGuard
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
@@ -78,6 +80,9 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     this.#parts = parts
     this.closeTimeoutMs = parts.closeTimeoutMs
     this.reconnect = parts.reconnect
+    this.aborts = new AbortGuard((error) =>
+      parts.warnings.callbackFailed("abort listener of a connection's signal", error),
+    )
     this.tracking = new Tracking(this.clock, this.wheel, parts.warnings)
   }
 

@@ -1,5 +1,6 @@
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
+import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
@@ -32,6 +33,7 @@ interface Entry {
 export interface CheckHost {
   readonly clock: Clock
   readonly wheel: Wheel
+  readonly aborts: AbortGuard
   readonly timeoutMs: number
   readonly cacheMs: number
   onChange(change: CheckChange): void
@@ -156,7 +158,7 @@ export class Checks {
   async #run(entry: Entry): Promise<CheckResult> {
     const { clock, wheel } = this.#host
     const startedAt = clock.realNow()
-    const controller = new AbortController()
+    const controller = this.#host.aborts.createController()
     let problem: string | undefined
     if (this.#abandoned) return this.#keep(entry, 'the pulse was detached', 0)
     const stillMs = startedAt - (entry.calledAt ?? startedAt)

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions } from '../../types/health.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
 import type { Wheel } from '../core/wheel.js'
@@ -13,6 +14,7 @@ import { ownChecks, type ProbeFacts, Probes } from './probes.js'
 export interface HealthHost extends ProbeFacts {
   readonly clock: Clock
   readonly wheel: Wheel
+  readonly aborts: AbortGuard
   onChange(change: CheckChange): void
   onPortError(port: number, error: Error): void
 }
@@ -69,7 +71,8 @@ export class Health {
 function hostOfChecks({
   clock,
   wheel,
+  aborts,
   onChange,
-}: HealthHost): Pick<HealthHost, 'clock' | 'wheel' | 'onChange'> {
-  return { clock, wheel, onChange }
+}: HealthHost): Pick<HealthHost, 'clock' | 'wheel' | 'aborts' | 'onChange'> {
+  return { clock, wheel, aborts, onChange }
 }
