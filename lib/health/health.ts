@@ -5,7 +5,6 @@ import type { ResolvedConfig } from '../../types/options.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
-import type { Wheel } from '../core/wheel.js'
 import { Checks } from './checks.js'
 import { closeProbeServer, openProbeServer, portOf } from './probe-server.js'
 import { ownChecks, type ProbeFacts, Probes } from './probes.js'
@@ -13,7 +12,6 @@ import { ownChecks, type ProbeFacts, Probes } from './probes.js'
 /** What health asks of the pulse, and tells it. */
 export interface HealthHost extends ProbeFacts {
   readonly clock: Clock
-  readonly wheel: Wheel
   readonly aborts: AbortGuard
   onChange(change: CheckChange): void
   onPortError(port: number, error: Error): void
@@ -70,9 +68,8 @@ export class Health {
 
 function hostOfChecks({
   clock,
-  wheel,
   aborts,
   onChange,
-}: HealthHost): Pick<HealthHost, 'clock' | 'wheel' | 'aborts' | 'onChange'> {
-  return { clock, wheel, aborts, onChange }
+}: HealthHost): Pick<HealthHost, 'clock' | 'aborts' | 'onChange'> {
+  return { clock, aborts, onChange }
 }

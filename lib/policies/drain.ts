@@ -25,6 +25,8 @@ export interface DrainTargets {
 
 /** After the deadline sockets are destroyed; how long their `'close'` events are waited for. */
 const terminatingMs = 400
+/** A drain that has not ended so long after that is ended by other means than its ticks, first in slices, then at once. */
+const overdueMs = 200
 /** How long a new connection has for its first request before it counts as without one. */
 const firstRequestMs = 500
 /** Connections ended in one turn of the event loop. An end, and the peer's answer to it, takes about 0.1 ms. */
@@ -64,6 +66,7 @@ export class Drain {
   #deadlineExceeded = false
   #listening: 'yes' | 'stopping' | 'no' = 'yes'
   #resolve: ((report: DrainReport) => void) | undefined
+  #takeBackBound: (() => void) | undefined
   #startedEpoch = 0
 
   constructor(config: DrainConfig, clock: Clock, registry: Registry, targets: DrainTargets) {
@@ -93,8 +96,10 @@ export class Drain {
 
   /** Starts, once. `elapsedMs`: how much of the deadline was used before. */
   start(why: string, options: { skipDelay?: boolean; elapsedMs?: number } = {}): Promise<DrainReport> {
+    const leftMs = Math.max(0, this.#config.deadlineMs - (options.elapsedMs ?? 0))
     if (this.report !== undefined) {
       if (options.skipDelay === true) this.#delayMs = 0
+      this.#bound(Math.min(this.#deadlineMs, this.#clock.realNow() - this.#startedAt + leftMs))
       return this.report
     }
     this.report = new Promise((resolve) => {
@@ -104,12 +109,25 @@ export class Drain {
     this.#startedAt = this.#clock.realNow()
     this.#startedEpoch = Math.round(performance.timeOrigin + performance.now())
     this.#delayMs = options.skipDelay === true ? 0 : this.#config.readinessDelayMs
-    this.#deadlineMs = Math.max(0, this.#config.deadlineMs - (options.elapsedMs ?? 0))
     this.#clock.start()
     this.#clock.hold(true)
+    this.#bound(leftMs)
     this.#enter('delay')
     this.tick()
     return this.report
+  }
+
+  /** Ends at the deadline. The bound behind it needs neither our ticks nor what they ask: it holds where those fail. */
+  #bound(deadlineMs: number): void {
+    if (this.phase === 'done') return
+    this.#deadlineMs = deadlineMs
+    const endsAt = this.#startedAt + deadlineMs + terminatingMs
+    this.#boundIn(endsAt + overdueMs - this.#clock.realNow())
+  }
+
+  #boundIn(ms: number): void {
+    this.#takeBackBound?.()
+    this.#takeBackBound = this.#clock.afterReal(ms, () => this.#giveUp())
   }
 
   tick(): void {
@@ -259,11 +277,33 @@ export class Drain {
     this.#enter('terminating')
   }
 
+  /** It should have ended by now. A stall may be why, and then the ticks that it held up go on; else nobody waits for more. */
+  #giveUp(): void {
+    if (this.phase !== 'terminating') {
+      this.#boundIn(overdueMs)
+      this.#beginTerminating()
+      return
+    }
+    try {
+      for (const connection of this.#registry) this.#look(connection)
+    } finally {
+      this.#finish()
+    }
+  }
+
   #finish(): void {
-    this.#enter('done')
-    this.#clock.hold(false)
+    this.#takeBackBound?.()
     this.#toTell = []
-    this.#resolve?.({
+    try {
+      this.#enter('done')
+    } finally {
+      this.#clock.hold(false)
+      this.#resolve?.(this.#describe())
+    }
+  }
+
+  #describe(): DrainReport {
+    return {
       why: this.#why,
       startedAt: this.#startedEpoch,
       durationMs: Math.round(this.#clock.realNow() - this.#startedAt),
@@ -273,7 +313,7 @@ export class Drain {
       cut: this.#tally.cut,
       deadlineExceeded: this.#deadlineExceeded,
       dryRun: false,
-    })
+    }
   }
 }
 

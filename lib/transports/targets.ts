@@ -62,7 +62,16 @@ export class Targets {
 
   /** Refuses new connections and leaves the open ones alone; `server.close()` would end pooled sockets under their next request. */
   stopListening(): void {
-    for (const server of this.#servers()) if (server.listening) NetServer.prototype.close.call(server)
+    for (const server of this.#servers()) this.#stop(server)
+  }
+
+  /** One server that cannot be stopped does not keep the others listening. */
+  #stop(server: HttpServer): void {
+    try {
+      if (server.listening) NetServer.prototype.close.call(server)
+    } catch (error) {
+      this.#sink.failed(error)
+    }
   }
 
   restore(): void {
