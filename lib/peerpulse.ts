@@ -362,6 +362,7 @@ class Pulse implements Peerpulse {
   #createDrain(config: ResolvedDrain): Drain {
     return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, {
       stopListening: () => this.#targets.stopListening(),
+      leaveSharedPorts: () => this.#targets.leaveSharedPorts(),
       retryMs: () => this.#reconnect.pickMs(),
       isCleanedUp: () => this.#lifecycle.tracking.settling.size === 0,
       onPhase: (step) => {

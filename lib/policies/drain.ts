@@ -16,6 +16,8 @@ interface DrainConfig {
 export interface DrainTargets {
   /** No new connections; those that are open go on. The kernel resets whoever it has not handed over to us yet. May be called again. */
   stopListening(): void
+  /** In a cluster's worker, leaves the ports that others go on listening on. `true`: others listen in our place. */
+  leaveSharedPorts(): boolean
   onPhase(step: DrainStep): void
   /** Whether what was tracked on closed connections has ended too. */
   isCleanedUp(): boolean
@@ -64,6 +66,8 @@ export class Drain {
   #delayMs = 0
   #deadlineMs = 0
   #deadlineExceeded = false
+  /** Others listen in our place. */
+  #leftSharedPort = false
   #listening: 'yes' | 'stopping' | 'no' = 'yes'
   #resolve: ((report: DrainReport) => void) | undefined
   #takeBackBound: (() => void) | undefined
@@ -88,8 +92,8 @@ export class Drain {
   }
 
   /** What a new upgrade is answered; none while everything is still served. */
-  get refusal(): Refusal | undefined {
-    if (!this.refusesUpgrades) return undefined
+  refusal(connection: PeerConnection): Refusal | undefined {
+    if (!this.refusesUpgrades || this.#mayComeIn(connection)) return undefined
     const retryAfterS = Math.ceil(this.#targets.retryMs() / 1000)
     return { status: 503, reason: 'drain', detail: 'the server is shutting down', retryAfterS }
   }
@@ -205,6 +209,7 @@ export class Drain {
     const elapsed = this.#clock.realNow() - this.#startedAt
     if (this.phase === 'delay' && elapsed >= this.#delayMs) {
       this.#enter('closing')
+      this.#leftSharedPort = this.#targets.leaveSharedPorts()
       this.#oldOnes = this.#registry.size
     }
     if (this.phase === 'closing' && this.#oldOnes === 0) this.#stopListening()
@@ -250,6 +255,15 @@ export class Drain {
   /** Its upgrade is being decided, or its first request may be on the way. */
   #mayStillAsk({ phase, opened }: PeerConnection): boolean {
     return phase === 'upgrade' || (phase === 'awaiting-request' && this.#clock.now - opened < firstRequestMs)
+  }
+
+  /**
+   * Whoever this worker had accepted before it left the rotation was sent to no other, and no browser can read a 503: it
+   * is let in, and told to leave when everyone has been told. One that comes later than that is refused.
+   */
+  #mayComeIn({ opened }: PeerConnection): boolean {
+    if (!this.#leftSharedPort || this.phase !== 'closing') return false
+    return !this.#everyoneTold || this.#clock.now - opened < firstRequestMs
   }
 
   /** How many need not have been told by now. */
