@@ -18,7 +18,7 @@ test('a check has its time limit in real time: a busy loop does not stretch it',
     onChange() {},
   })
   checks.add('hangs', () => new Promise(() => {}), {}, [])
-  checks.add('hangs longer', () => new Promise(() => {}), { timeoutMs: 5_000 }, [])
+  checks.add('hangs-longer', () => new Promise(() => {}), { timeoutMs: 5_000 }, [])
   const state = { answer: undefined as ProbeAnswer | undefined }
   void checks
     .answer('readyz', () => true)
@@ -36,5 +36,5 @@ test('a check has its time limit in real time: a busy loop does not stretch it',
   time.poll()
   await turn()
   assert.equal(state.answer?.checks.hangs?.output, 'no answer in 900 ms')
-  assert.match(state.answer?.checks['hangs longer']?.output ?? '', /^no answer yet/)
+  assert.match(state.answer?.checks['hangs-longer']?.output ?? '', /^no answer yet/)
 })
