@@ -29,6 +29,8 @@ const quietMs = 0.02
 const quietGrowth = 1.02
 /** A busy loop is waited for so long at most to be quiet. */
 const quietPatienceMs = 200
+/** Node's timers go no further: one that is set to more comes at once. */
+const longestTimerMs = 2 ** 31 - 1
 /** Ticks whose lateness is remembered: the fewest that have a 99th percentile, 10 s of a loop that turns. */
 const latenessTicks = 100
 
@@ -266,7 +268,7 @@ export class Clock {
  * that was told to go. It keeps no process alive.
  */
 export function lastResort(ms: number, run: () => void): void {
-  setTimeout(run, ms).unref()
+  setTimeout(run, Math.min(ms, longestTimerMs)).unref()
 }
 
 function throwIt(error: unknown): never {
