@@ -17,8 +17,11 @@ import type {
   WebSocketServerLike,
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
-import { shutDownOnDemand } from './adapters/shutdown.js'
+import { type Shutdown, shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
+import { AbortGuard } from './core/abort-guard.js'
+import { yesOrNo } from './core/callbacks.js'
+import { lastResort } from './core/clock.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
@@ -76,7 +79,7 @@ class Pulse implements Peerpulse {
   readonly #closes: CloseRecorder
   readonly #trust: ProxyTrust
   readonly #startedEpoch = Date.now()
-  #leaveShutdown: (() => void) | undefined
+  #shutdown: Shutdown | undefined
   #servesUnattached = false
   #detached = false
 
@@ -90,10 +93,15 @@ class Pulse implements Peerpulse {
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
-    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy, (error) =>
-      warnings.callbackFailed('limits.trustProxy', error),
+    const trustFailed = (error: unknown) => warnings.callbackFailed('limits.trustProxy', error)
+    this.#trust = new ProxyTrust(
+      config.limits && config.limits.trustProxy,
+      (trust) => yesOrNo(trust, trustFailed),
+      trustFailed,
     )
-    this.#events = new Events((event, error) => warnings.callbackFailed(`${event} listener`, error))
+    this.#events = new Events((event, error, listener) =>
+      warnings.callbackFailed(`${event} listener`, error, '', listener),
+    )
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
@@ -155,7 +163,7 @@ class Pulse implements Peerpulse {
     // A drain that runs is let finish: its closes need the clock.
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
-    this.#leaveShutdown?.()
+    this.#shutdown?.leave()
     this.#targets.restore()
     this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
@@ -250,31 +258,32 @@ class Pulse implements Peerpulse {
       watch: (socket, connection) => this.#targets.listeners.watch(socket, connection),
       door: () => this.#reception,
       policies: () => this.#policies,
-      opened: (connection) => {
-        this.#drain.opened(connection)
-        this.#closes.noteOpen(connection)
-        this.#emit('connection:open', connection)
-      },
-      look: (connection, now) => {
-        this.#budget?.look(connection, now)
-        this.#control?.look(connection, now)
-      },
+      opened: [
+        (connection) => this.#drain.opened(connection),
+        (connection) => this.#closes.noteOpen(connection),
+        (connection) => this.#emit('connection:open', connection),
+      ],
+      look: [
+        (connection) => this.#budget?.look(connection, this.#lifecycle.clock.now),
+        (connection) => this.#control?.look(connection, this.#lifecycle.clock.now),
+      ],
       lost: (connection) => this.#targets.listeners.lost(connection),
       evidence: (connection) => gatherEvidence(connection, this.#level, closeFrameOf(connection)),
-      leaving: (connection) => {
-        this.#drain.leaving(connection)
-        this.#control?.leaving(connection)
-      },
-      closed: (connection) => {
-        this.#closes.note(connection)
-        this.#emit('connection:close', connection)
-      },
-      turned: (now) => {
-        this.#budget?.turn(now)
-        this.#control?.tick(now)
-        this.#drain.tick()
-        this.#closes.turn()
-      },
+      leaving: [
+        (connection) => this.#drain.leaving(connection),
+        (connection) => this.#control?.leaving(connection),
+      ],
+      closed: [
+        (connection) => this.#closes.note(connection),
+        (connection) => this.#emit('connection:close', connection),
+      ],
+      turned: [
+        (now) => this.#budget?.turn(now),
+        (now) => this.#control?.tick(now),
+        () => this.#drain.tick(),
+        () => this.#closes.turn(),
+        () => this.#shutdown?.tick(),
+      ],
       unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
   }
@@ -354,6 +363,7 @@ class Pulse implements Peerpulse {
   #createDrain(config: ResolvedDrain): Drain {
     return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, {
       stopListening: () => this.#targets.stopListening(),
+      leaveSharedPorts: () => this.#targets.leaveSharedPorts(),
       retryMs: () => this.#reconnect.pickMs(),
       isCleanedUp: () => this.#lifecycle.tracking.settling.size === 0,
       onPhase: (step) => {
@@ -367,7 +377,9 @@ class Pulse implements Peerpulse {
   #createHealth(): Health {
     return new Health(this.config.probes, {
       clock: this.#lifecycle.clock,
-      wheel: this.#lifecycle.wheel,
+      aborts: new AbortGuard((error) =>
+        this.#warnings.callbackFailed("abort listener of a check's signal", error),
+      ),
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
@@ -408,20 +420,24 @@ class Pulse implements Peerpulse {
 
   #joinShutdown(): void {
     const { drain, dryRun } = this.config
-    if (!drain || dryRun || this.#leaveShutdown !== undefined) return
-    this.#leaveShutdown = shutDownOnDemand(drain, {
-      now: () => this.#lifecycle.clock.realNow(),
-      hold: () => this.#lifecycle.clock.hold(true),
-      after: (ms, run) => {
-        const entry = this.#lifecycle.wheel.after(this.#lifecycle.clock.now, ms, run)
-        return () => this.#lifecycle.wheel.cancel(entry)
-      },
-      drain: (why, options) => this.#drain.start(why, options),
+    if (!drain || dryRun || this.#shutdown !== undefined) return
+    const { clock } = this.#lifecycle
+    this.#shutdown = shutDownOnDemand(drain, {
+      now: () => clock.realNow(),
+      hold: () => clock.hold(true),
+      after: (ms, run) => clock.afterReal(ms, run),
+      lastResort,
+      drain: (why, options) => (this.#detached ? undefined : this.#drain.start(why, options)),
       onReport: (report) =>
         this.#warnings.log((logger) =>
           logger.info({ event: 'drain:report', ...report }, describeReport(report)),
         ),
       onHookError: (name, error) => this.#warnings.callbackFailed(name, error),
+      failed: (error) => this.#lifecycle.failed(error),
+      onOverdue: () => {
+        const message = 'the shutdown has not ended at its deadline: the process exits'
+        this.#warnings.log((logger) => logger.error({ event: 'drain:overdue' }, message))
+      },
       onUncaught: (error, origin) => {
         this.#warnings.log((logger) =>
           logger.error({ event: origin, err: error }, `${origin}: the process drains, and exits with 1`),

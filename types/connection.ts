@@ -61,7 +61,8 @@ export interface Connection {
   readonly evidence: CloseEvidence | undefined
   /**
    * Aborted with the close reason (as `signal.reason.closeReason`) when the connection closes. Made when first asked
-   * for. An `abort` listener that throws is an uncaught exception: that is Node's rule, and cannot be caught here.
+   * for. An `abort` listener of it that throws or rejects is caught and reported, which Node does for no other signal:
+   * one of a signal that `AbortSignal.any()` makes of this one is an uncaught exception.
    */
   readonly signal: AbortSignal
   /** Application silence in milliseconds after which this connection is closed; `false` is never. Starts as the `idle` section says. */

@@ -10,7 +10,7 @@ export type PressureActionName =
   | 'pauseReading'
   | 'evict'
 
-/** One source of pressure. `read()` is called once or twice a second and must be cheap. One that throws is told of once, and not asked again. */
+/** One source of pressure. `read()` is called once or twice a second and must be cheap. One that throws, or returns anything else (a promise too), is told of once, and not asked again. */
 export interface Monitor {
   readonly name: string
   /** Whether its pressure raises the level, or is only reported. Default `true`. */

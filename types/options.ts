@@ -114,7 +114,11 @@ export type DrainHook = () => unknown
 
 /** Shutdown. `false`: no signal handlers; `pulse.drain()` still works with the defaults. */
 export interface DrainOptions {
-  /** Default `['SIGTERM', 'SIGINT']`. SIGINT skips the readiness delay. A second signal exits at once. */
+  /**
+   * Default `['SIGTERM', 'SIGINT']`. SIGINT skips the readiness delay. A repeat within a second, of the same or another
+   * signal, is the same stop (npm, terminals and systemd send it twice); a later one exits at once, with 128 + its number.
+   * With any signal here, a parent's `'shutdown'` message (pm2) and a cluster's `worker.disconnect()` are stops too, as SIGINT is.
+   */
   signals?: NodeJS.Signals[] | undefined
   /** Readiness fails and everything is still served for this long, so that balancers notice. Default 5 000. */
   readinessDelayMs?: number | undefined
@@ -122,7 +126,7 @@ export interface DrainOptions {
   spreadMs?: number | undefined
   /** How long a peer has to answer a close frame, in a drain or else. Default 2 000. */
   closeTimeoutMs?: number | undefined
-  /** After this, what is left is terminated. Default 25 000: inside Kubernetes' 30 s. */
+  /** After this, what is left is terminated. In real time: whatever hangs, the process is gone a second later. Default 25 000: inside Kubernetes' 30 s. */
   deadlineMs?: number | undefined
   /** The grace period of the orchestrator (Kubernetes' `terminationGracePeriodSeconds`, in ms); the durations above are fitted to it and may not be given beside it. */
   terminationGraceMs?: number | undefined
@@ -136,7 +140,7 @@ export interface DrainOptions {
   onSignal?: DrainHook | undefined
   /** Runs last, before the process exits. */
   onShutdown?: DrainHook | undefined
-  /** Time limit of each hook. Default 5 000. */
+  /** Time limit of each hook, in real time. Default 5 000. */
   hookTimeoutMs?: number | undefined
 }
 
@@ -158,7 +162,7 @@ export interface ProbesOptions {
   startupz?: string | undefined
   /** A port of its own for the probes, on all addresses, opened at `attach`; the app's port then answers none. `false`: on the app's port. */
   port?: number | false | undefined
-  /** Time limit of a check, and of a probe's whole answer. Default 900: the kubelet gives up after 1 s. */
+  /** Time limit of a check, and of a probe's whole answer, in real time. Default 900: the kubelet gives up after 1 s. */
   checkTimeoutMs?: number | undefined
   /** How long a check's result is used again. Default 1 000. */
   cacheMs?: number | undefined

@@ -71,7 +71,7 @@ export interface Snapshot {
     pongs: number
     /** Tracked streams that outlived their connection, by label. */
     leaks: Record<string, number>
-    /** Exceptions of the app's listeners, cleanups, hooks and other callbacks. A check that throws fails its probe instead. */
+    /** Exceptions, rejections and wrong answers of the app's listeners, cleanups, hooks and other callbacks. A check that throws fails its probe instead. */
     callbackErrors: number
   }
   pressure: {

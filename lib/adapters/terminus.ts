@@ -1,38 +1,59 @@
 import { EventEmitter } from 'node:events'
 import { createRequire } from 'node:module'
 import { constants } from 'node:os'
+import { listenToParent } from './parent.js'
 
 type CreateTerminus = typeof import('@godaddy/terminus').createTerminus
 
 /** A pulse that takes part in the shutdown of the process. */
 export interface ShutdownParticipant {
   readonly signals: readonly NodeJS.Signals[]
-  /** `why`: a signal's name, or the origin of an error that nobody caught. */
+  /** When all of it is to be over. */
+  readonly deadlineMs: number
+  /** Monotonic milliseconds. */
+  now(): number
+  /** A timer that nothing of the pulse can hold up. */
+  lastResort(ms: number, run: () => void): void
+  /** `why`: a signal's name, or what else began it. */
   beforeShutdown(why: string): Promise<void>
   drain(why: string): Promise<void>
   onSignal(): Promise<void>
   onShutdown(): Promise<void>
+  failed(error: unknown): void
+  /** The process exits now, whatever still runs. */
+  overdue(): void
 }
+
+/** npm, terminals and systemd deliver one stop twice, by the same signal or by two, within milliseconds. */
+const sameStopMs = 1_000
+/** A shutdown that has not ended so long after its deadline is ended from outside. */
+const overdueMs = 1_000
 
 const participants = new Set<ShutdownParticipant>()
 /** Listeners on `process` that are ours or terminus', to be taken off again: terminus itself cannot be undone. */
 let installed: { signal: NodeJS.Signals; listener: (signal: NodeJS.Signals) => void }[] = []
-let received: NodeJS.Signals | undefined
+let leaveParent: (() => void) | undefined
+/** Nobody leaves a shutdown that runs: its hooks close databases. */
+let isRunning = false
+/** Who asked the process to stop, and when. An error that nobody caught is no such wish. */
+let stop: { why: string; at: number } | undefined
 let createTerminus: CreateTerminus | undefined
 
 /** Takes part until the result is called. Loads terminus when first asked. */
 export function joinShutdown(participant: ShutdownParticipant): () => void {
   participants.add(participant)
-  install()
+  if (!isRunning) install()
   return () => {
+    if (isRunning) return
     participants.delete(participant)
-    if (received === undefined) install()
+    install()
   }
 }
 
-/** The same sequence without a signal and without an exit. The first signal meanwhile changes nothing, a second one exits at once. */
-export async function shutDownEveryone(why: string): Promise<void> {
-  if (received !== undefined) return new Promise(() => {})
+/** The same sequence without a signal and without an exit. Where one runs already, that one ends the process. */
+export async function shutDownEveryone(why: string, exitCode: number): Promise<void> {
+  if (isRunning) return new Promise(() => {})
+  begin(exitCode)
   const signals = new Set(installed.map(({ signal }) => signal))
   for (const { signal, listener } of installed) process.removeListener(signal, listener)
   for (const signal of signals) process.on(signal, onSignal)
@@ -42,6 +63,13 @@ export async function shutDownEveryone(why: string): Promise<void> {
   await everyone((participant) => participant.onShutdown())
 }
 
+/** A stop that came by other ways than a signal. Said again, it is the same one. */
+export function stopEveryone(why: string): void {
+  if (stop !== undefined) return
+  note(why)
+  shutDownEveryone(why, 0).finally(() => process.exit(0))
+}
+
 /**
  * terminus runs the sequence on one facade per process, whatever number of servers there is. Given a real server it
  * would put `stoppable` on it, which ends WebSockets within milliseconds, and keep its answers in module globals.
@@ -49,8 +77,11 @@ export async function shutDownEveryone(why: string): Promise<void> {
 function install(): void {
   for (const { signal, listener } of installed) process.removeListener(signal, listener)
   installed = []
+  leaveParent?.()
+  leaveParent = undefined
   const signals = [...new Set([...participants].flatMap((participant) => participant.signals))]
   if (signals.length === 0) return
+  leaveParent = listenToParent(stopEveryone)
   for (const signal of signals) listen(signal, onSignal)
   const before = new Map(signals.map((signal) => [signal, new Set(process.listeners(signal))]))
   createTerminus ??= createRequire(import.meta.url)('@godaddy/terminus').createTerminus as CreateTerminus
@@ -61,7 +92,7 @@ function install(): void {
     useExit0: true,
     // stoppable's own deadline: it has no sockets here.
     timeout: 1,
-    beforeShutdown: () => everyone((participant) => participant.beforeShutdown(received as NodeJS.Signals)),
+    beforeShutdown: () => everyone((participant) => participant.beforeShutdown(stop?.why as string)),
     onSignal: () => everyone((participant) => participant.onSignal()),
     onShutdown: () => everyone((participant) => participant.onShutdown()),
   })
@@ -76,19 +107,54 @@ function install(): void {
 /** What terminus takes for a server: closing it is waiting for everybody's drain. */
 function facade(): EventEmitter {
   const close = (done: (error?: Error) => void): void => {
-    everyone((participant) => participant.drain(received as NodeJS.Signals)).then(() => done(), done)
+    everyone((participant) => participant.drain(stop?.why as string)).then(() => done(), done)
   }
   return Object.assign(new EventEmitter(), { close })
 }
 
+/** What fails for one pulse is not to keep the others from theirs. */
 async function everyone(run: (participant: ShutdownParticipant) => Promise<void>): Promise<void> {
-  await Promise.all([...participants].map(run))
+  const guarded = async (participant: ShutdownParticipant): Promise<void> => {
+    try {
+      await run(participant)
+    } catch (error) {
+      participant.failed(error)
+    }
+  }
+  await Promise.all([...participants].map(guarded))
 }
 
-/** Notes the first signal, since terminus tells nobody which it was; a second one means that somebody is waiting. */
+/** Notes the first signal, since terminus tells nobody which it was. A later one means that somebody has had enough. */
 function onSignal(signal: NodeJS.Signals): void {
-  if (received !== undefined) process.exit(128 + constants.signals[signal])
-  received = signal
+  if (stop === undefined) {
+    note(signal)
+    if (!isRunning) begin(0)
+  } else if (now() - stop.at >= sameStopMs) process.exit(128 + constants.signals[signal])
+}
+
+function note(why: string): void {
+  const noted = { why, at: now() }
+  stop = noted
+  // What listeners do at once may take long, and the second half of the stop waits meanwhile.
+  setImmediate(() => {
+    noted.at = now()
+  })
+}
+
+/** terminus sets no limit to what it awaits, and what bounds our own parts may fail with them. */
+function begin(exitCode: number): void {
+  isRunning = true
+  const [first] = participants
+  const ms = Math.max(...[...participants].map(({ deadlineMs }) => deadlineMs)) + overdueMs
+  first?.lastResort(ms, () => {
+    for (const participant of participants) participant.overdue()
+    process.exit(exitCode)
+  })
+}
+
+function now(): number {
+  const [first] = participants
+  return first?.now() ?? 0
 }
 
 function listen(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): void {

@@ -18,10 +18,13 @@ export function compileTrust(value: unknown): Trust | undefined {
 /** Which proxies name the peers: as configured, else as the Express app says once it has handled a request. */
 export class ProxyTrust {
   #trust: Trust | undefined
+  readonly #guard: (trust: Trust) => Trust
   readonly #onError: (error: unknown) => void
 
-  constructor(configured: unknown, onError: (error: unknown) => void) {
-    this.#trust = compileTrust(configured)
+  /** `guard`: has a function of the app's answer yes or no, since `proxy-addr` would take a promise for a yes. */
+  constructor(configured: unknown, guard: (trust: Trust) => Trust, onError: (error: unknown) => void) {
+    this.#trust = typeof configured === 'function' ? guard(configured as Trust) : compileTrust(configured)
+    this.#guard = guard
     this.#onError = onError
   }
 
@@ -32,7 +35,8 @@ export class ProxyTrust {
 
   /** Takes over the app's trust. `true`: it has one. */
   learnFrom(req: IncomingMessage): boolean {
-    this.#trust = expressTrust(req)
+    const trust = expressTrust(req)
+    this.#trust = trust && this.#guard(trust)
     return this.#trust !== undefined
   }
 

@@ -25,7 +25,7 @@ function onUncaught(error: unknown, origin: string): void {
   if (!told.includes(true)) process.stderr.write(`Uncaught: ${describe(error)}\n`)
   if (isCrashing) return
   isCrashing = true
-  shutDownEveryone(origin).finally(() => process.exit(1))
+  shutDownEveryone(origin, 1).finally(() => process.exit(1))
 }
 
 function describe(error: unknown): string {

@@ -29,8 +29,16 @@ const quietMs = 0.02
 const quietGrowth = 1.02
 /** A busy loop is waited for so long at most to be quiet. */
 const quietPatienceMs = 200
+/** Node's timers go no further: one that is set to more comes at once. */
+const longestTimerMs = 2 ** 31 - 1
 /** Ticks whose lateness is remembered: the fewest that have a 99th percentile, 10 s of a loop that turns. */
 const latenessTicks = 100
+
+/** A call at a time that stalls do not move. */
+interface RealDeadline {
+  readonly at: number
+  readonly run: () => void
+}
 
 interface Stall {
   /** Credited time at its end. */
@@ -61,6 +69,9 @@ export class Clock {
 
   readonly #source: TimeSource
   readonly #turn: () => void
+  readonly #onError: (error: unknown) => void
+  readonly #deadlines = new Set<RealDeadline>()
+  #running = false
   #timer: ReturnType<TimeSource['every']> | undefined
   #last = 0
   #ticks = 0
@@ -69,23 +80,43 @@ export class Clock {
   #stalls: Stall[] = []
   #referenced = false
 
-  constructor(turn: () => void, source: TimeSource = systemTime) {
+  /** `onError`: told of what threw, in a tick or behind a poll phase, where it would end the process. */
+  constructor(
+    turn: () => void,
+    source: TimeSource = systemTime,
+    onError: (error: unknown) => void = throwIt,
+  ) {
     this.#turn = turn
     this.#source = source
+    this.#onError = onError
     this.#epochOffset = source.epoch()
   }
 
   start(): void {
-    if (this.#timer !== undefined) return
+    if (this.#running) return
+    this.#running = true
     this.latenessMs.fill(0)
     this.#last = this.#source.now()
     this.#epochOffset = this.#source.epoch() - this.#exact
+    this.#startTimer()
+  }
+
+  /** What was put off to a real time still comes. */
+  stop(): void {
+    this.#running = false
+    this.#stopTimer()
+  }
+
+  #startTimer(): void {
+    if (this.#timer !== undefined) return
     this.#timer = this.#source.every(tickMs, () => this.#onTimer())
     if (!this.#referenced) this.#timer.unref()
   }
 
-  stop(): void {
-    if (this.#timer !== undefined) this.#source.cancel(this.#timer)
+  /** Unless somebody needs it still. */
+  #stopTimer(): void {
+    if (this.#timer === undefined || this.#running || this.#deadlines.size > 0) return
+    this.#source.cancel(this.#timer)
     this.#timer = undefined
   }
 
@@ -102,6 +133,20 @@ export class Clock {
   }
 
   /**
+   * Calls after a time in which stalls count: for limits that somebody else's clock sets, an orchestrator's for one. It
+   * comes up to a tick late, and behind the poll phase after a stall, so that an answer which has arrived is heard. It
+   * comes whatever the rest of a tick does, and when the clock was stopped meanwhile. Returns how to take it back.
+   */
+  afterReal(ms: number, run: () => void): () => void {
+    const deadline = { at: this.#source.now() + ms, run }
+    this.#deadlines.add(deadline)
+    this.#startTimer()
+    return () => {
+      if (this.#deadlines.delete(deadline)) this.#stopTimer()
+    }
+  }
+
+  /**
    * For work that would stop the loop if it were done in one go: `slice` does a bounded part of it, and says whether
    * there is more, which comes after the poll phase. What is returned starts it, and does nothing while it goes on.
    */
@@ -109,7 +154,11 @@ export class Clock {
     let isWaiting = false
     const run = (): void => {
       isWaiting = false
-      isWaiting = slice()
+      try {
+        isWaiting = slice()
+      } catch (error) {
+        this.#onError(error)
+      }
       if (isWaiting) this.#source.afterPoll(run)
     }
     return () => {
@@ -128,7 +177,7 @@ export class Clock {
     const look = (): void => {
       const now = this.#source.now()
       if (now - last <= quiet || now >= latest) {
-        run()
+        this.#guarded(run)
         return
       }
       last = now
@@ -141,14 +190,32 @@ export class Clock {
   #onTimer(): void {
     if (this.#deferred) return
     if (this.#source.now() - this.#last - tickMs < stallMs) {
-      this.#advance()
+      this.#tick()
       return
     }
     this.#deferred = true
     this.#source.afterPoll(() => {
       this.#deferred = false
-      if (this.#timer !== undefined) this.#advance()
+      this.#tick()
     })
+  }
+
+  #tick(): void {
+    const now = this.#source.now()
+    for (const deadline of this.#deadlines) {
+      if (deadline.at > now || !this.#deadlines.delete(deadline)) continue
+      this.#guarded(deadline.run)
+    }
+    if (this.#running) this.#advance()
+    else this.#stopTimer()
+  }
+
+  #guarded(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#onError(error)
+    }
   }
 
   #advance(): void {
@@ -162,7 +229,7 @@ export class Clock {
     // The wall clock may jump, and does after a suspend.
     this.#epochOffset = this.#source.epoch() - this.#exact
     if (lateMs >= stallMs) this.#noteStall(lateMs)
-    this.#turn()
+    this.#guarded(this.#turn)
   }
 
   #noteStall(lostMs: number): void {
@@ -194,4 +261,16 @@ export class Clock {
     }
     return Math.round(sum)
   }
+}
+
+/**
+ * A timer of its own, for the one thing that must come whatever became of a pulse and its clock: the end of a process
+ * that was told to go. It keeps no process alive.
+ */
+export function lastResort(ms: number, run: () => void): void {
+  setTimeout(run, Math.min(ms, longestTimerMs)).unref()
+}
+
+function throwIt(error: unknown): never {
+  throw error
 }

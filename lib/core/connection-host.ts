@@ -1,6 +1,7 @@
 import type { CloseReason } from '../../types/close.js'
 import type { ConnectionPhase, OnDrain, Protocol } from '../../types/connection.js'
 import type { Transport } from '../../types/transport.js'
+import type { AbortGuard } from './abort-guard.js'
 import type { Clock } from './clock.js'
 import type { Tracking } from './tracking.js'
 import type { Wheel } from './wheel.js'
@@ -20,6 +21,8 @@ export interface ConnectionHost<C> {
   readonly closeTimeoutMs: number
   readonly heartbeats: { pings: number; pongs: number }
   readonly tracking: Tracking
+  /** Makes the controllers of what the app may listen to. */
+  readonly aborts: AbortGuard
   /** The configured idle timeout of a protocol. */
   idleTimeoutOf(protocol: Protocol): number | false
   /** What a peer is told about the end, and about when to come back. */

@@ -151,7 +151,7 @@ export class PeerConnection implements Connection, WheelEntry {
   get signal(): AbortSignal {
     const extras = this.needExtras()
     if (extras.controller === undefined) {
-      extras.controller = new AbortController()
+      extras.controller = this.host.aborts.createController()
       if (this.state === 'closed') this.#abort()
     }
     return extras.controller.signal

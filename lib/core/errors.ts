@@ -30,7 +30,8 @@ export type PeerpulseErrorCode = keyof typeof errorCodes
 export const warningCodes = {
   PEERPULSE_WARN_NOT_ATTACHED:
     'The middleware answered a request, but the server was never attached: only probes and shedding work.',
-  PEERPULSE_WARN_CALLBACK: "A listener, cleanup, hook or other callback of the app's threw; it was caught.",
+  PEERPULSE_WARN_CALLBACK:
+    "A listener, cleanup, hook or other callback of the app's threw, rejected or answered wrongly; it was caught.",
   PEERPULSE_WARN_LEAK: 'A tracked stream outlived its connection.',
   PEERPULSE_WARN_DRY_RUN: 'A dry run would have closed this connection, or begun this drain.',
   PEERPULSE_WARN_WS_INTERNALS:

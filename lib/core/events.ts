@@ -1,6 +1,7 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { PeerpulseEvents } from '../../types/events.js'
+import { hear } from './callbacks.js'
 import { PeerpulseError } from './errors.js'
 import { nearestName } from './nearest-name.js'
 
@@ -38,9 +39,9 @@ type Listener = (payload: unknown) => unknown
  */
 export class Events {
   readonly #emitter = new EventEmitter().setMaxListeners(0)
-  readonly #onError: (event: EventName, error: unknown) => void
+  readonly #onError: (event: EventName, error: unknown, listener: Listener) => void
 
-  constructor(onError: (event: EventName, error: unknown) => void) {
+  constructor(onError: (event: EventName, error: unknown, listener: Listener) => void) {
     this.#onError = onError
   }
 
@@ -61,12 +62,12 @@ export class Events {
 
   emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
     if (this.#emitter.listenerCount(event) > 0) {
-      for (const listener of this.#emitter.rawListeners(event)) {
+      for (const listener of this.#emitter.rawListeners(event) as Listener[]) {
         try {
-          const result: unknown = listener.call(this.#emitter, payload)
-          if (result instanceof Promise) result.catch((error) => this.#onError(event, error))
+          const returned = listener.call(this.#emitter, payload)
+          if (returned !== undefined) hear(returned, (error) => this.#onError(event, error, listener))
         } catch (error) {
-          this.#onError(event, error)
+          this.#onError(event, error, listener)
         }
       }
     }

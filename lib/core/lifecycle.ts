@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { CloseEvidence, CloseReason } from '../../types/close.js'
+import type { CloseEvidence } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
 import type { ResolvedConfig } from '../../types/options.js'
-import { Clock, tickMs } from './clock.js'
+import { AbortGuard } from './abort-guard.js'
+import { Clock, systemTime, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
 import type { ConnectionHost } from './connection-host.js'
+import { errorText } from './error-text.js'
 import type { Policy } from './policy.js'
 import type { Refusal } from './refusal.js'
 import { Registry } from './registry.js'
@@ -33,6 +35,9 @@ export interface Door {
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
 }
 
+/** What the rooms want to be told of a connection, each called in a `try` of its own: one that throws stops no other. */
+type Told = readonly ((connection: PeerConnection) => void)[]
+
 /** The other rooms, as a connection's life goes through them. */
 export interface LifecycleParts {
   readonly warnings: Warnings
@@ -46,17 +51,17 @@ export interface LifecycleParts {
   door(): Door
   policies(): readonly Policy[]
   /** Told of every connection that was registered. */
-  opened(connection: PeerConnection): void
+  readonly opened: Told
   /** Looked at about once a tick, or once a second where there are very many. */
-  look(connection: PeerConnection, now: number): void
+  readonly look: Told
   /** Its socket is gone, and nothing told us. */
   lost(connection: PeerConnection): void
   evidence(connection: PeerConnection): CloseEvidence
   /** Told before it leaves the registry. */
-  leaving(connection: PeerConnection): void
-  closed(connection: PeerConnection, reason: CloseReason): void
+  readonly leaving: Told
+  readonly closed: Told
   /** Called once a tick, after the connections. */
-  turned(now: number): void
+  readonly turned: readonly ((now: number) => void)[]
   unknownWebSocket(): void
 }
 
@@ -70,11 +75,16 @@ let lastId = 0
 /** The life of connections, from accept to close: what the servers' seams hand in, and what the connections ask. */
 export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection> {
   readonly key = Symbol('peerpulse')
-  readonly clock = new Clock(() => this.#turn())
+  readonly clock = new Clock(
+    () => this.#turn(),
+    systemTime,
+    (error) => this.failed(error),
+  )
   readonly wheel = new Wheel((error) => this.failed(error))
   readonly registry = new Registry()
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
+  readonly aborts: AbortGuard
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
@@ -85,6 +95,9 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     this.#parts = parts
     this.closeTimeoutMs = parts.closeTimeoutMs
     this.reconnect = parts.reconnect
+    this.aborts = new AbortGuard((error) =>
+      parts.warnings.callbackFailed("abort listener of a connection's signal", error),
+    )
     this.tracking = new Tracking(this.clock, this.wheel, parts.warnings)
   }
 
@@ -114,7 +127,8 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   }
 
   failed(error: unknown): void {
-    this.#parts.warnings.callbackFailed('peerpulse itself', error)
+    const what = 'peerpulse itself'
+    this.#parts.warnings.callbackFailed(what, error, '', `${what}: ${errorText(error)}`)
   }
 
   unknownWebSocket(): void {
@@ -123,15 +137,17 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   closed(connection: PeerConnection): void {
     if (connection.state === 'closed') return
-    const reason = connection.closeReason ?? connection.transport.reasonOf(connection)
-    connection.settle(reason)
-    const evidence = this.#parts.evidence(connection)
-    this.#parts.leaving(connection)
+    const evidence = this.#lastWords(connection)
+    this.#tell(this.#parts.leaving, connection)
     this.wheel.cancel(connection)
     this.registry.remove(connection)
-    this.registry.countClosed(reason)
-    connection.finish(evidence)
-    this.#parts.closed(connection, reason)
+    this.registry.countClosed(connection.closeReason ?? 'server-error')
+    try {
+      connection.finish(evidence)
+    } catch (error) {
+      this.failed(error)
+    }
+    this.#tell(this.#parts.closed, connection)
   }
 
   idleTimeoutOf(protocol: Protocol): number | false {
@@ -174,7 +190,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     const connection = new PeerConnection(++lastId, this, this.#parts.firstTransport, socket)
     this.registry.add(connection)
     connection.reschedule()
-    this.#parts.opened(connection)
+    this.#tell(this.#parts.opened, connection)
     return connection
   }
 
@@ -187,13 +203,49 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     socket.setKeepAlive(true, delayMs)
   }
 
+  /** Sockets and responses are read for it, and may be patched by the app. Whatever they do, the connection is gone. */
+  #lastWords(connection: PeerConnection): CloseEvidence {
+    try {
+      connection.settle(connection.closeReason ?? connection.transport.reasonOf(connection))
+      return this.#parts.evidence(connection)
+    } catch (error) {
+      this.failed(error)
+      const notes = connection.noteEnd()
+      notes.closeReason ??= 'server-error'
+      notes.phase ??= 'established'
+      const unknown = {
+        silentMs: 0,
+        idleMs: 0,
+        bytesRead: 0,
+        bytesWritten: 0,
+        bufferedBytes: 0,
+        stalledMs: 0,
+      }
+      return { phase: notes.phase, ageMs: this.clock.now - connection.opened, level: 'normal', ...unknown }
+    }
+  }
+
+  #tell(told: Told, connection: PeerConnection): void {
+    for (const tell of told) {
+      try {
+        tell(connection)
+      } catch (error) {
+        this.failed(error)
+      }
+    }
+  }
+
+  /** Whatever one part of it does, the others have their turn: the drain above all. */
   #turn(): void {
     this.#serveDue()
     this.registry.look(Math.max(looksPerTick, Math.ceil(this.registry.size / ticksPerLap)), this.#look)
-    try {
-      this.#parts.turned(this.clock.now)
-    } catch (error) {
-      this.failed(error)
+    const { now } = this.clock
+    for (const turned of this.#parts.turned) {
+      try {
+        turned(now)
+      } catch (error) {
+        this.failed(error)
+      }
     }
   }
 
@@ -206,7 +258,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
       connection.endIfDrained()
       // Once it is closing, the bytes are those of its end.
       if (connection.state !== 'closing') connection.sample()
-      this.#parts.look(connection, this.clock.now)
+      this.#tell(this.#parts.look, connection)
       const { tcpKeepAliveMs } = this.#parts
       if (!connection.keepsAlive && tcpKeepAliveMs !== false)
         this.#turnTcpKeepAliveOn(connection, tcpKeepAliveMs)

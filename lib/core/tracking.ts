@@ -1,5 +1,6 @@
 import type { CloseReason } from '../../types/close.js'
 import type { Tracked } from '../../types/connection.js'
+import { hear } from './callbacks.js'
 import type { Clock } from './clock.js'
 import { PeerpulseError } from './errors.js'
 import type { Warnings } from './warnings.js'
@@ -84,15 +85,13 @@ export class Tracking {
     for (const stream of streams) {
       if (stream.ended || stream.cleanup === undefined) continue
       try {
-        const result = stream.cleanup(reason)
-        if (!isThenable(result)) stream.dispose()
-        else {
-          this.settling.add(stream)
-          result.then(
-            () => this.#settled(stream),
-            (error) => this.#failed(stream, error),
-          )
-        }
+        const isPending = hear(
+          stream.cleanup(reason),
+          (error) => this.#failed(stream, error),
+          () => this.#settled(stream),
+        )
+        if (isPending) this.settling.add(stream)
+        else stream.dispose()
       } catch (error) {
         this.#failed(stream, error)
       }
@@ -130,8 +129,4 @@ export class Tracking {
 
 function invalid(problem: string): PeerpulseError {
   return new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `connection.track: ${problem}`)
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as PromiseLike<unknown> | undefined)?.then === 'function'
 }

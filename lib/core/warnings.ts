@@ -1,42 +1,46 @@
 import type { Logger } from '../../types/logger.js'
+import { hear } from './callbacks.js'
 import { errorText } from './error-text.js'
 import type { WarningCode } from './errors.js'
 import type { Events } from './events.js'
 
 /** Lines a minute for one code, in the log or on stderr. Events are not limited. */
 const maxPerWindow = 20
+/** So long a callback that fails over and over is told of once. */
 const windowMs = 60_000
+/** Labels and names are the app's, yet might be made of user input: beyond so many the oldest are forgotten. */
+const maxCallbacks = 1_000
+
+interface Telling {
+  code: WarningCode
+  message: string
+  error?: unknown
+}
 
 /** Tells the operator: by the `warning` event and the logger, or, where there is neither, by `process.emitWarning`. */
 export class Warnings {
-  /** Exceptions of the app's callbacks that were caught. */
+  /** What the app's callbacks did that was caught: exceptions, rejections, answers of a wrong kind. */
   callbackErrors = 0
+  /** The app's logger, which can harm nobody. */
+  readonly logger: Logger | false
   readonly #events: () => Events
-  readonly #logger: Logger | false
   readonly #now: () => number
   readonly #told = new Set<WarningCode>()
   readonly #windows = new Map<WarningCode, { start: number; count: number }>()
+  /** When each callback that fails was last told of. */
+  readonly #failing = new Map<unknown, number>()
 
   constructor(events: () => Events, logger: Logger | false, now: () => number) {
     this.#events = events
-    this.#logger = logger
+    this.logger = logger && guarded(logger, (error) => this.#logFailed(error))
     this.#now = now
   }
 
   warn(code: WarningCode, message: string, error?: unknown): void {
-    const events = this.#events()
-    const heard = events.wants('warning')
-    if (heard) events.emit('warning', error === undefined ? { code, message } : { code, message, error })
-    if ((heard && this.#logger === false) || !this.#mayPrint(code)) return
-    if (this.#logger === false)
-      process.emitWarning(message, { type: 'PeerpulseWarning', code, ...stackOf(error) })
-    else
-      this.log((logger) =>
-        logger.warn(
-          { event: 'warning', code, ...(error === undefined ? undefined : { err: error }) },
-          message,
-        ),
-      )
+    const heard = this.#emit({ code, message, ...(error === undefined ? undefined : { error }) })
+    if ((heard && this.logger === false) || !this.#mayPrint(code)) return
+    if (this.logger === false) print(code, message, error)
+    else this.#log({ code, message, error })
   }
 
   /** What one telling is enough for. */
@@ -46,22 +50,60 @@ export class Warnings {
     this.warn(code, message)
   }
 
-  /** A callback of the app's threw. */
-  callbackFailed(what: string, error: unknown, consequence = ''): void {
+  /**
+   * A callback of the app's threw, rejected, or answered what it must not. It is told of once a minute: some are called
+   * for every request. `by`: the callback, where many have one name.
+   */
+  callbackFailed(what: string, error: unknown, consequence = '', by: unknown = what): void {
     this.callbackErrors++
-    // A warning about a warning listener would call it again.
-    if (what === 'warning listener') return
-    this.warn('PEERPULSE_WARN_CALLBACK', `${what} threw: ${errorText(error)}${consequence}`, error)
+    if (!this.#mayTell(by)) return
+    const telling = { code: 'PEERPULSE_WARN_CALLBACK', error } as const
+    this.#tellOf(what, { ...telling, message: `${what} threw: ${errorText(error)}${consequence}` })
   }
 
-  /** Calls the logger, which is the app's too. */
+  /** Writes to the logger, where there is one. */
   log(write: (logger: Logger) => void): void {
-    if (this.#logger === false) return
-    try {
-      write(this.#logger)
-    } catch {
-      this.callbackErrors++
-    }
+    if (this.logger !== false) write(this.logger)
+  }
+
+  /** A listener for warnings that fails is not told of itself, nor is a logger. */
+  #tellOf(what: string, telling: Telling): void {
+    if (what !== 'warning listener') this.warn(telling.code, telling.message, telling.error)
+    else if (this.logger !== false) this.#log(telling)
+    else print(telling.code, telling.message, telling.error)
+  }
+
+  #logFailed(error: unknown): void {
+    this.callbackErrors++
+    if (!this.#mayTell('log')) return
+    const telling = {
+      code: 'PEERPULSE_WARN_CALLBACK',
+      message: `log threw: ${errorText(error)}`,
+      error,
+    } as const
+    if (!this.#emit(telling)) print(telling.code, telling.message, error)
+  }
+
+  #emit(telling: Telling): boolean {
+    const events = this.#events()
+    if (!events.wants('warning')) return false
+    events.emit('warning', telling)
+    return true
+  }
+
+  #log({ code, message, error }: Telling): void {
+    const fields = { event: 'warning', code, ...(error === undefined ? undefined : { err: error }) }
+    this.log((logger) => logger.warn(fields, message))
+  }
+
+  #mayTell(by: unknown): boolean {
+    const now = this.#now()
+    const last = this.#failing.get(by)
+    if (last !== undefined && now - last < windowMs) return false
+    this.#failing.delete(by)
+    if (this.#failing.size >= maxCallbacks) this.#failing.delete(this.#failing.keys().next().value)
+    this.#failing.set(by, now)
+    return true
   }
 
   #mayPrint(code: WarningCode): boolean {
@@ -73,6 +115,22 @@ export class Warnings {
     }
     return ++window.count <= maxPerWindow
   }
+}
+
+/** The logger is the app's too: one that throws or rejects must not end the process. */
+function guarded(logger: Logger, failed: (error: unknown) => void): Logger {
+  const method = (level: keyof Logger) => (fields: object, message: string) => {
+    try {
+      hear(logger[level](fields, message), failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
+  return { info: method('info'), warn: method('warn'), error: method('error') }
+}
+
+function print(code: WarningCode, message: string, error: unknown): void {
+  process.emitWarning(message, { type: 'PeerpulseWarning', code, ...stackOf(error) })
 }
 
 /** Where it was thrown, for whoever has no logger to tell. */

@@ -1,9 +1,9 @@
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
+import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
-import type { Wheel } from '../core/wheel.js'
 
 interface Entry {
   readonly name: string
@@ -31,7 +31,7 @@ interface Entry {
 /** What checks need from the pulse. */
 export interface CheckHost {
   readonly clock: Clock
-  readonly wheel: Wheel
+  readonly aborts: AbortGuard
   readonly timeoutMs: number
   readonly cacheMs: number
   onChange(change: CheckChange): void
@@ -124,21 +124,21 @@ export class Checks {
 
   /** What every check answers; nothing from one that may take longer than an answer, and does. */
   async #within(entries: readonly Entry[]): Promise<(CheckResult | undefined)[]> {
-    const { clock, wheel, timeoutMs } = this.#host
+    const { clock, timeoutMs } = this.#host
     const results = entries.map((entry) => this.#result(entry))
     if (!entries.some((entry, i) => entry.timeoutMs > timeoutMs && results[i] instanceof Promise))
       return Promise.all(results)
     clock.start()
-    let timer: ReturnType<Wheel['after']> | undefined
+    let takeBack: (() => void) | undefined
     const due = new Promise<undefined>((resolve) => {
-      timer = wheel.after(clock.now, timeoutMs, () => resolve(undefined))
+      takeBack = clock.afterReal(timeoutMs, () => resolve(undefined))
     })
     const answers = await Promise.all(
       entries.map(({ timeoutMs: own }, i) =>
         own > timeoutMs ? Promise.race([results[i], due]) : results[i],
       ),
     )
-    if (timer !== undefined) wheel.cancel(timer)
+    takeBack?.()
     return answers
   }
 
@@ -154,9 +154,9 @@ export class Checks {
   }
 
   async #run(entry: Entry): Promise<CheckResult> {
-    const { clock, wheel } = this.#host
+    const { clock } = this.#host
     const startedAt = clock.realNow()
-    const controller = new AbortController()
+    const controller = this.#host.aborts.createController()
     let problem: string | undefined
     if (this.#abandoned) return this.#keep(entry, 'the pulse was detached', 0)
     const stillMs = startedAt - (entry.calledAt ?? startedAt)
@@ -172,14 +172,15 @@ export class Checks {
       }
     })
     this.#waiting.add(giveUp)
-    const timer = wheel.after(clock.now, entry.timeoutMs, () => giveUp(`no answer in ${entry.timeoutMs} ms`))
+    // Whoever asks counts real time: to a prober a stall of ours is no excuse.
+    const takeBack = clock.afterReal(entry.timeoutMs, () => giveUp(`no answer in ${entry.timeoutMs} ms`))
     try {
       const answer = await Promise.race([this.#call(entry, controller.signal, startedAt), timedOut])
       if (answer === false) problem = 'the check answered false'
     } catch (error) {
       problem = errorText(error)
     } finally {
-      wheel.cancel(timer)
+      takeBack()
       this.#waiting.delete(giveUp)
     }
     return this.#keep(entry, problem, Math.round(clock.realNow() - startedAt))

@@ -2,9 +2,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions } from '../../types/health.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
-import type { Wheel } from '../core/wheel.js'
 import { Checks } from './checks.js'
 import { closeProbeServer, openProbeServer, portOf } from './probe-server.js'
 import { ownChecks, type ProbeFacts, Probes } from './probes.js'
@@ -12,7 +12,7 @@ import { ownChecks, type ProbeFacts, Probes } from './probes.js'
 /** What health asks of the pulse, and tells it. */
 export interface HealthHost extends ProbeFacts {
   readonly clock: Clock
-  readonly wheel: Wheel
+  readonly aborts: AbortGuard
   onChange(change: CheckChange): void
   onPortError(port: number, error: Error): void
 }
@@ -68,8 +68,8 @@ export class Health {
 
 function hostOfChecks({
   clock,
-  wheel,
+  aborts,
   onChange,
-}: HealthHost): Pick<HealthHost, 'clock' | 'wheel' | 'onChange'> {
-  return { clock, wheel, onChange }
+}: HealthHost): Pick<HealthHost, 'clock' | 'aborts' | 'onChange'> {
+  return { clock, aborts, onChange }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { PressureLevel } from '../../types/monitor.js'
+import { isBoolean, plain } from '../core/callbacks.js'
 import { type Checks, worst } from './checks.js'
 import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
 
@@ -160,10 +161,7 @@ export class Probes {
     if (typeof details === 'boolean') return details
     if (details === 'loopback') return isFromLoopback(req)
     try {
-      const answer: unknown = details(req)
-      // Made async by mistake: a promise is no yes, and its rejection is nobody's.
-      if (answer instanceof Promise) answer.catch((error) => this.#facts.onDetailsError(error))
-      return answer === true
+      return plain(details(req), isBoolean, 'true or false', this.#facts.onDetailsError) === true
     } catch (error) {
       this.#facts.onDetailsError(error)
       return false

@@ -11,12 +11,10 @@ import { CloseLog } from './close-log.js'
 export class CloseRecorder {
   readonly #history: CloseHistory | undefined
   readonly #log: CloseLog | undefined
-  readonly #warnings: Warnings
 
-  constructor(config: Pick<ResolvedConfig, 'history' | 'log'>, clock: Clock, warnings: Warnings) {
+  constructor(config: Pick<ResolvedConfig, 'history'>, clock: Clock, warnings: Warnings) {
     this.#history = config.history ? new CloseHistory(config.history) : undefined
-    this.#log = config.log ? new CloseLog(config.log, clock) : undefined
-    this.#warnings = warnings
+    this.#log = warnings.logger ? new CloseLog(warnings.logger, clock) : undefined
   }
 
   noteOpen(connection: PeerConnection): void {
@@ -25,13 +23,11 @@ export class CloseRecorder {
 
   note(connection: PeerConnection): void {
     this.#history?.note(connection, connection.protocol)
-    const log = this.#log
-    if (log !== undefined) this.#warnings.log(() => log.note(connection))
+    this.#log?.note(connection)
   }
 
   noteShed(shed: Shed): void {
-    const log = this.#log
-    if (log !== undefined) this.#warnings.log(() => log.noteShed(shed))
+    this.#log?.noteShed(shed)
   }
 
   /** The peer has another name than it had when it opened. */
@@ -41,8 +37,7 @@ export class CloseRecorder {
 
   /** Once a tick. */
   turn(): void {
-    const log = this.#log
-    if (log !== undefined) this.#warnings.log(() => log.flush())
+    this.#log?.flush()
   }
 
   read(): History {

@@ -17,6 +17,8 @@ interface DrainConfig {
 export interface DrainTargets {
   /** No new connections; those that are open go on. The kernel resets whoever it has not handed over to us yet. May be called again. */
   stopListening(): void
+  /** In a cluster's worker, leaves the ports that others go on listening on. `true`: others listen in our place. */
+  leaveSharedPorts(): boolean
   onPhase(step: DrainStep): void
   /** Whether what was tracked on closed connections has ended too. */
   isCleanedUp(): boolean
@@ -26,6 +28,8 @@ export interface DrainTargets {
 
 /** After the deadline sockets are destroyed; how long their `'close'` events are waited for. */
 const terminatingMs = 400
+/** A drain that has not ended so long after that is ended by other means than its ticks, first in slices, then at once. */
+const overdueMs = 200
 /** How long a new connection has for its first request before it counts as without one. */
 const firstRequestMs = 500
 /** Connections ended in one turn of the event loop. An end, and the peer's answer to it, takes about 0.1 ms. */
@@ -63,8 +67,11 @@ export class Drain {
   #delayMs = 0
   #deadlineMs = 0
   #deadlineExceeded = false
+  /** Others listen in our place. */
+  #leftSharedPort = false
   #listening: 'yes' | 'stopping' | 'no' = 'yes'
   #resolve: ((report: DrainReport) => void) | undefined
+  #takeBackBound: (() => void) | undefined
   #startedEpoch = 0
 
   constructor(config: DrainConfig, clock: Clock, registry: Registry, targets: DrainTargets) {
@@ -86,16 +93,18 @@ export class Drain {
   }
 
   /** What a new upgrade is answered; none while everything is still served. */
-  get refusal(): Refusal | undefined {
-    if (!this.refusesUpgrades) return undefined
+  refusal(connection: PeerConnection): Refusal | undefined {
+    if (!this.refusesUpgrades || this.#mayComeIn(connection)) return undefined
     const retryAfterS = Math.ceil(this.#targets.retryMs() / 1000)
     return { status: 503, reason: 'drain', detail: 'the server is shutting down', retryAfterS }
   }
 
   /** Starts, once. `elapsedMs`: how much of the deadline was used before. */
   start(why: string, options: { skipDelay?: boolean; elapsedMs?: number } = {}): Promise<DrainReport> {
+    const leftMs = Math.max(0, this.#config.deadlineMs - (options.elapsedMs ?? 0))
     if (this.report !== undefined) {
       if (options.skipDelay === true) this.#delayMs = 0
+      this.#bound(Math.min(this.#deadlineMs, this.#clock.realNow() - this.#startedAt + leftMs))
       return this.report
     }
     this.report = new Promise((resolve) => {
@@ -105,12 +114,25 @@ export class Drain {
     this.#startedAt = this.#clock.realNow()
     this.#startedEpoch = Math.round(performance.timeOrigin + performance.now())
     this.#delayMs = options.skipDelay === true ? 0 : this.#config.readinessDelayMs
-    this.#deadlineMs = Math.max(0, this.#config.deadlineMs - (options.elapsedMs ?? 0))
     this.#clock.start()
     this.#clock.hold(true)
+    this.#bound(leftMs)
     this.#enter('delay')
     this.tick()
     return this.report
+  }
+
+  /** Ends at the deadline. The bound behind it needs neither our ticks nor what they ask: it holds where those fail. */
+  #bound(deadlineMs: number): void {
+    if (this.phase === 'done') return
+    this.#deadlineMs = deadlineMs
+    const endsAt = this.#startedAt + deadlineMs + terminatingMs
+    this.#boundIn(endsAt + overdueMs - this.#clock.realNow())
+  }
+
+  #boundIn(ms: number): void {
+    this.#takeBackBound?.()
+    this.#takeBackBound = this.#clock.afterReal(ms, () => this.#giveUp())
   }
 
   tick(): void {
@@ -188,6 +210,7 @@ export class Drain {
     const elapsed = this.#clock.realNow() - this.#startedAt
     if (this.phase === 'delay' && elapsed >= this.#delayMs) {
       this.#enter('closing')
+      this.#leftSharedPort = this.#targets.leaveSharedPorts()
       this.#oldOnes = this.#registry.size
     }
     if (this.phase === 'closing' && this.#oldOnes === 0) this.#stopListening()
@@ -245,6 +268,15 @@ export class Drain {
     return phase === 'upgrade' || (phase === 'awaiting-request' && this.#clock.now - opened < firstRequestMs)
   }
 
+  /**
+   * Whoever this worker had accepted before it left the rotation was sent to no other, and no browser can read a 503: it
+   * is let in, and told to leave when everyone has been told. One that comes later than that is refused.
+   */
+  #mayComeIn({ opened }: PeerConnection): boolean {
+    if (!this.#leftSharedPort || this.phase !== 'closing') return false
+    return !this.#everyoneTold || this.#clock.now - opened < firstRequestMs
+  }
+
   /** How many need not have been told by now. */
   #tellLater(): number {
     const { spreadMs } = this.#config
@@ -270,11 +302,33 @@ export class Drain {
     this.#enter('terminating')
   }
 
+  /** It should have ended by now. A stall may be why, and then the ticks that it held up go on; else nobody waits for more. */
+  #giveUp(): void {
+    if (this.phase !== 'terminating') {
+      this.#boundIn(overdueMs)
+      this.#beginTerminating()
+      return
+    }
+    try {
+      for (const connection of this.#registry) this.#look(connection)
+    } finally {
+      this.#finish()
+    }
+  }
+
   #finish(): void {
-    this.#enter('done')
-    this.#clock.hold(false)
+    this.#takeBackBound?.()
     this.#toTell = []
-    this.#resolve?.({
+    try {
+      this.#enter('done')
+    } finally {
+      this.#clock.hold(false)
+      this.#resolve?.(this.#describe())
+    }
+  }
+
+  #describe(): DrainReport {
+    return {
       why: this.#why,
       startedAt: this.#startedEpoch,
       durationMs: Math.round(this.#clock.realNow() - this.#startedAt),
@@ -284,7 +338,7 @@ export class Drain {
       cut: this.#tally.cut,
       deadlineExceeded: this.#deadlineExceeded,
       dryRun: false,
-    })
+    }
   }
 }
 

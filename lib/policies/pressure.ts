@@ -1,6 +1,7 @@
 import type { PressureChange } from '../../types/events.js'
 import type { Monitor, PressureLevel } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
+import { hear, isNumber, isThenable, plain } from '../core/callbacks.js'
 import { never } from '../core/connection.js'
 
 const ranks: Record<PressureLevel, number> = { normal: 0, elevated: 1, critical: 2 }
@@ -68,7 +69,8 @@ export class Pressure {
   /** What a monitor says of itself; nothing where that throws. */
   describe(monitor: Monitor): Record<string, number | string> {
     try {
-      return { ...monitor.describe?.() }
+      const failed = (error: unknown) => this.#onMonitorError(monitor.name, error)
+      return { ...plain(monitor.describe?.(), isDescription, 'an object of numbers and texts', failed) }
     } catch (error) {
       this.#onMonitorError(monitor.name, error)
       return {}
@@ -78,7 +80,7 @@ export class Pressure {
   stop(): void {
     for (const monitor of this.monitors) {
       try {
-        monitor.stop?.()
+        hear(monitor.stop?.(), (error) => this.#onMonitorError(monitor.name, error))
       } catch (error) {
         this.#onMonitorError(monitor.name, error)
       }
@@ -87,13 +89,10 @@ export class Pressure {
 
   #read(monitor: Monitor): void {
     try {
-      const reading: unknown = monitor.read()
+      const reading = plain(monitor.read(), isNumber, 'a number from 0 to 1, or undefined', throwIt)
       if (reading === undefined) {
         delete this.readings[monitor.name]
         return
-      }
-      if (typeof reading !== 'number' || Number.isNaN(reading)) {
-        throw new TypeError(`read() must return a number from 0 to 1, or undefined, not ${String(reading)}`)
       }
       const pressure = Math.min(1, Math.max(0, reading))
       this.readings[monitor.name] = pressure
@@ -119,4 +118,17 @@ export class Pressure {
     if (this.level === 'elevated' && this.pressure < leave[0]) return 'normal'
     return this.level
   }
+}
+
+function throwIt(error: unknown): never {
+  throw error
+}
+
+function isDescription(value: unknown): value is Record<string, number | string> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    !isThenable(value) &&
+    Object.values(value).every((item) => typeof item === 'number' || typeof item === 'string')
+  )
 }

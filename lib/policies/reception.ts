@@ -111,7 +111,8 @@ export class Reception {
   }
 
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined {
-    const refusal = this.#drain.refusal ?? this.#overLimit(connection, req) ?? this.#shedding?.upgrade(req)
+    const refusal =
+      this.#drain.refusal(connection) ?? this.#overLimit(connection, req) ?? this.#shedding?.upgrade(req)
     return refusal !== undefined && this.#refuses('upgrade', refusal, connection.remoteAddress, connection)
       ? refusal
       : undefined

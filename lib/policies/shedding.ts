@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import { isNumber, plain } from '../core/callbacks.js'
 import type { Refusal } from '../core/refusal.js'
 import type { PressureAction } from './pressure-actions.js'
 import type { PressureControl } from './pressure-control.js'
@@ -45,8 +46,7 @@ export class Shedding {
   #priorityOf(req: IncomingMessage): number {
     if (this.#priority === undefined) return 0
     try {
-      const priority = this.#priority(req)
-      return typeof priority === 'number' && !Number.isNaN(priority) ? priority : 0
+      return plain(this.#priority(req), isNumber, 'a number', this.#onPriorityError) ?? 0
     } catch (error) {
       this.#onPriorityError(error)
       return 0

@@ -1,3 +1,4 @@
+import cluster from 'node:cluster'
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Server as NetServer } from 'node:net'
@@ -62,7 +63,26 @@ export class Targets {
 
   /** Refuses new connections and leaves the open ones alone; `server.close()` would end pooled sockets under their next request. */
   stopListening(): void {
-    for (const server of this.#servers()) if (server.listening) NetServer.prototype.close.call(server)
+    for (const server of this.#servers()) this.#stop(server)
+  }
+
+  /**
+   * In a cluster's worker, stops listening where others go on: on ports that the primary shares out. Nobody is refused or
+   * reset by it, since whoever was on the way to this worker is handed to another. `true`: others listen in our place.
+   */
+  leaveSharedPorts(): boolean {
+    const shared = this.#servers().filter((server) => server.listening && sharesPort(server))
+    for (const server of shared) this.#stop(server)
+    return shared.length > 0 || cluster.worker?.exitedAfterDisconnect === true
+  }
+
+  /** One server that cannot be stopped does not keep the others listening. */
+  #stop(server: HttpServer): void {
+    try {
+      if (server.listening) NetServer.prototype.close.call(server)
+    } catch (error) {
+      this.#sink.failed(error)
+    }
   }
 
   restore(): void {
@@ -94,6 +114,12 @@ export class Targets {
     const seam = watchWebSocketServer(wss as never, this.webSockets, (error) => this.#sink.failed(error))
     this.#attached.set(wss, { server: undefined, restore: seam.restore })
   }
+}
+
+/** `node:cluster` puts a `close` of its own on what a worker listens with; a worker that listens alone has Node's. */
+function sharesPort(server: HttpServer): boolean {
+  const handle = (server as { _handle?: object | null })._handle
+  return cluster.isWorker && handle != null && Object.hasOwn(handle, 'close')
 }
 
 function turnKnobs(server: HttpServer, knobs: ServerKnobs): Seam {

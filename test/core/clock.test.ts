@@ -106,3 +106,71 @@ test('a quiet turn is one in which next to no time passed; where there is none, 
   time.poll()
   assert.equal(runs, 1, 'it runs once')
 })
+
+test('a real deadline counts stalls, comes behind the poll phase, and can be taken back', () => {
+  const { time, clock } = startClock()
+  const came: string[] = []
+  clock.afterReal(1_000, () => came.push('first'))
+  const takeBack = clock.afterReal(1_000, () => came.push('second'))
+  time.pass(500)
+  takeBack()
+  time.block(600)
+  assert.deepEqual(came, [], 'what has arrived meanwhile is heard first')
+  time.poll()
+  assert.deepEqual(came, ['first'])
+  assert.ok(clock.now < 1_000)
+})
+
+test('a real deadline comes though the tick throws, and though the clock is stopped; then nothing is left', () => {
+  const time = new FakeTime()
+  const errors: unknown[] = []
+  const clock = new Clock(
+    () => {
+      throw new Error('a tick')
+    },
+    time,
+    (error) => errors.push(error),
+  )
+  const came: number[] = []
+  clock.start()
+  clock.afterReal(300, () => {
+    came.push(300)
+    throw new Error('a deadline')
+  })
+  clock.afterReal(300, () => came.push(301))
+  clock.afterReal(700, () => came.push(700))
+  time.pass(400)
+  assert.deepEqual(came, [300, 301])
+  clock.stop()
+  const before = errors.length
+  time.pass(600)
+  assert.deepEqual(came, [300, 301, 700])
+  assert.equal(errors.length, before, 'it does not tick any more')
+  assert.equal(time.running, false)
+})
+
+test('what throws behind a poll phase is handed on, and does not end the process', () => {
+  const time = new FakeTime()
+  const errors: string[] = []
+  const clock = new Clock(
+    () => {},
+    time,
+    (error) => errors.push((error as Error).message),
+  )
+  let slices = 0
+  const goOn = clock.inSlices(() => {
+    if (++slices === 2) throw new Error('a slice')
+    return slices < 4
+  })
+  goOn()
+  time.poll()
+  assert.deepEqual(errors, ['a slice'])
+  goOn()
+  time.poll()
+  assert.equal(slices, 4, 'it can go on')
+  clock.inQuietTurn(() => {
+    throw new Error('a quiet turn')
+  })
+  for (let i = 0; i < 3; i++) time.poll()
+  assert.deepEqual(errors, ['a slice', 'a quiet turn'])
+})

@@ -20,12 +20,13 @@ class Crowd {
   readonly closes = new Map<PeerConnection, number>()
   readonly terminated = new Set<PeerConnection>()
   readonly drain: Drain
+  readonly errors: unknown[] = []
   readonly #host: ConnectionHost<PeerConnection>
   #ends = 0
   #opened = 0
 
-  constructor(options: Partial<typeof config> = {}) {
-    const clock = new Clock(() => this.drain.tick(), this.time)
+  constructor(options: Partial<typeof config> = {}, tick = () => this.drain.tick()) {
+    const clock = new Clock(tick, this.time, (error) => this.errors.push(error))
     const failed = (error: unknown) => assert.fail(error as Error)
     this.#host = {
       clock,
@@ -35,6 +36,7 @@ class Crowd {
     } as unknown as ConnectionHost<PeerConnection>
     this.drain = new Drain({ ...config, ...options }, clock, this.registry, {
       stopListening() {},
+      leaveSharedPorts: () => false,
       onPhase() {},
       isCleanedUp: () => true,
       retryMs: () => 0,
@@ -154,4 +156,43 @@ test('at the deadline a bounded number is terminated in one turn, and all of the
   crowd.leave(crowd.terminated)
   crowd.pass(100)
   await crowd.report({ websocket: { closed: 0, terminated: count } })
+})
+
+test('they are told in random order, not as they came', () => {
+  const crowd = new Crowd({ spreadMs: 5_000 })
+  crowd.open('websocket')
+  void crowd.drain.start('test')
+  crowd.pass(6_000)
+  const ids = [...crowd.closes.keys()].map(({ id }) => id)
+  assert.equal(ids.length, count)
+  // Half of all pairs of neighbours ascend; three times in four would be more than 15 standard deviations away.
+  const ascents = ids.filter((id, i) => i > 0 && id > (ids[i - 1] as number)).length
+  assert.ok(ascents > count / 4 && ascents < (3 * count) / 4, `${ascents} of ${count} ascend`)
+  const early = ids.slice(0, count / 2).filter((id) => id <= count / 2).length
+  assert.ok(early > count / 8 && early < (3 * count) / 8, `${early} of the older half in the first half`)
+})
+
+test('a drain whose ticks all fail ends all the same, and says so', async () => {
+  const crowd = new Crowd({ deadlineMs: 1_000 }, () => {
+    throw new Error('a tick')
+  })
+  crowd.open('websocket', 10)
+  const report = crowd.drain.start('test')
+  const ended = report.then(() => 'ended')
+  crowd.pass(1_000)
+  assert.equal(await Promise.race([ended, Promise.resolve('not yet')]), 'not yet')
+  crowd.pass(1_500)
+  assert.equal((await report).deadlineExceeded, true)
+  assert.equal(crowd.terminated.size, 10)
+})
+
+test('a drain that is asked for again, with less time left, ends by then', async () => {
+  const crowd = new Crowd({ deadlineMs: 20_000 })
+  crowd.open('http1', 1)
+  for (const connection of crowd.registry) connection.state = 'closing'
+  const report = crowd.drain.start('from code')
+  crowd.pass(1_000)
+  assert.equal(crowd.drain.start('SIGTERM', { elapsedMs: 15_000 }), report)
+  crowd.pass(6_000)
+  assert.equal((await report).deadlineExceeded, true)
 })

