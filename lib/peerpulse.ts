@@ -18,14 +18,16 @@ import type {
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
 import { shutDownOnDemand } from './adapters/shutdown.js'
-import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
+import { compileTrust, ProxyTrust, serverOf } from './adapters/trust-proxy.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
+import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
+import { unknownAddress } from './core/peer-address.js'
 import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
@@ -90,9 +92,7 @@ class Pulse implements Peerpulse {
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
-    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy, (error) =>
-      warnings.callbackFailed('limits.trustProxy', error),
-    )
+    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy)
     this.#events = new Events((event, error) => warnings.callbackFailed(`${event} listener`, error))
     this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
@@ -120,6 +120,7 @@ class Pulse implements Peerpulse {
     for (const candidate of targets) checkTarget(candidate)
     this.#lifecycle.clock.start()
     this.#targets.attach(targets)
+    for (const server of this.#targets.servers()) this.#trust.learnFrom(server)
     this.#joinShutdown()
     this.#health.open()
     return target
@@ -132,8 +133,8 @@ class Pulse implements Peerpulse {
       wasSeen: (req) => this.#detached || !req.socket || carried(this.#lifecycle, req.socket) !== undefined,
       answer: (req, res) => this.#answerUnattached(req, res),
       learnTrust: (req) => {
-        if (this.#detached || !this.#trust.isEmpty || !this.#trust.learnFrom(req)) return
-        const connection = carried(this.#lifecycle, req.socket)
+        if (this.#detached || !this.#trust.learnFromRequest(req)) return
+        const connection = req.socket && carried(this.#lifecycle, req.socket)
         if (connection !== undefined) this.#namePeer(connection, req)
       },
     })
@@ -239,10 +240,11 @@ class Pulse implements Peerpulse {
   // The rooms ------------------------------------------------------------------------------------
 
   #createLifecycle(closeTimeoutMs: number): Lifecycle {
-    const { idle, heartbeat } = this.config
+    const { idle, heartbeat, limits } = this.config
     return new Lifecycle({
       warnings: this.#warnings,
       closeTimeoutMs,
+      ipv6PrefixBits: (limits || defaults.limits).ipv6PrefixBits,
       reconnect: this.#reconnect,
       idle,
       tcpKeepAliveMs: heartbeat && heartbeat.tcpKeepAliveMs,
@@ -251,6 +253,7 @@ class Pulse implements Peerpulse {
       door: () => this.#reception,
       policies: () => this.#policies,
       opened: (connection) => {
+        this.#trust.learnFrom(serverOf(connection.socket))
         this.#drain.opened(connection)
         this.#closes.noteOpen(connection)
         this.#emit('connection:open', connection)
@@ -282,8 +285,20 @@ class Pulse implements Peerpulse {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
   }
 
+  /** Whom trusted proxies name; `undefined` where nobody is trusted to. */
+  #clientAddress(req: IncomingMessage): string | undefined {
+    const trust = req.socket && this.#trust.of(req.socket)
+    try {
+      return trust && forwardedAddress(req, trust)
+    } catch (error) {
+      // Without the app's function nobody knows who the peer is, only that it may be a proxy.
+      this.#warnings.callbackFailed('limits.trustProxy', error)
+      return unknownAddress
+    }
+  }
+
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
-    const address = this.#trust.clientAddress(req)
+    const address = this.#clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
     const before = connection.remoteAddress
     this.#lifecycle.registry.rename(connection, address)
@@ -388,7 +403,8 @@ class Pulse implements Peerpulse {
       answerProbe: (req: IncomingMessage, res: ServerResponse) => this.#health.answer(req, res),
       answerRefusal: refuseRequest,
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
-      peersAreKnown: () => this.#trust.isEmpty,
+      peerIsKnown: ({ socket }: PeerConnection) => this.#trust.of(socket) === undefined,
+      clientAddress: (req: IncomingMessage) => this.#clientAddress(req),
       onShed: (shed: PeerpulseEvents['shed']) => {
         this.#closes.noteShed(shed)
         this.#emit('shed', shed)

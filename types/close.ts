@@ -56,8 +56,9 @@ export interface CloseRecord {
   evidence: CloseEvidence
 }
 
-/** One line of `history().peers`: what an address did lately. */
+/** One line of `history().peers`: what a peer did lately. */
 export interface PeerRecord {
+  /** An address; of IPv6 the prefix, as in `2001:db8:1:2::/64` (see `limits.ipv6PrefixBits`). */
   remoteAddress: string
   /** Connections it opened, those that are still open included. */
   opens: number

@@ -37,6 +37,7 @@ export interface Door {
 export interface LifecycleParts {
   readonly warnings: Warnings
   readonly closeTimeoutMs: number
+  readonly ipv6PrefixBits: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly idle: ResolvedConfig['idle']
   /** TCP keepalive's initial delay. */
@@ -65,7 +66,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly key = Symbol('peerpulse')
   readonly clock = new Clock(() => this.#turn())
   readonly wheel = new Wheel((error) => this.failed(error))
-  readonly registry = new Registry()
+  readonly registry: Registry
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
   readonly closeTimeoutMs: number
@@ -76,6 +77,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
+    this.registry = new Registry(parts.ipv6PrefixBits)
     this.closeTimeoutMs = parts.closeTimeoutMs
     this.reconnect = parts.reconnect
     this.tracking = new Tracking(this.clock, this.wheel, parts.warnings)

@@ -3,6 +3,7 @@ import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
+import { defaults } from '../core/defaults.js'
 import type { Warnings } from '../core/warnings.js'
 import { CloseHistory } from './close-history.js'
 import { CloseLog } from './close-log.js'
@@ -13,8 +14,9 @@ export class CloseRecorder {
   readonly #log: CloseLog | undefined
   readonly #warnings: Warnings
 
-  constructor(config: Pick<ResolvedConfig, 'history' | 'log'>, clock: Clock, warnings: Warnings) {
-    this.#history = config.history ? new CloseHistory(config.history) : undefined
+  constructor(config: Pick<ResolvedConfig, 'history' | 'limits' | 'log'>, clock: Clock, warnings: Warnings) {
+    const { ipv6PrefixBits } = config.limits || defaults.limits
+    this.#history = config.history ? new CloseHistory(config.history, ipv6PrefixBits) : undefined
     this.#log = config.log ? new CloseLog(config.log, clock) : undefined
     this.#warnings = warnings
   }

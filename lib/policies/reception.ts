@@ -5,6 +5,7 @@ import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
+import { plainAddress } from '../core/peer-address.js'
 import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import type { Drain } from './drain.js'
@@ -21,7 +22,9 @@ export interface ReceptionDesk {
   /** Takes the peer's address from trusted proxies; `true`: it is another than before. */
   namePeer(connection: PeerConnection, req: IncomingMessage): boolean
   /** Whether an address is the peer's own at accept: nobody between us is trusted to name it. */
-  peersAreKnown(): boolean
+  peerIsKnown(connection: PeerConnection): boolean
+  /** Whom trusted proxies name; `undefined` where there are none. */
+  clientAddress(req: IncomingMessage): string | undefined
   onShed(shed: Shed): void
   onPriorityError(error: unknown): void
 }
@@ -60,7 +63,7 @@ export class Reception {
     // A dry run lets it in, and tells of it by its first request as of any that is over the limit.
     if (this.#limits?.overHardCap() !== true || this.#endings.dryRun) return false
     const detail = 'more than 110 % of limits.maxConnections'
-    const remoteAddress = socket.remoteAddress ?? 'unknown'
+    const remoteAddress = plainAddress(socket.remoteAddress)
     this.#count('limit')
     this.#desk.onShed({
       what: 'connection',
@@ -77,7 +80,7 @@ export class Reception {
   judge(connection: PeerConnection): void {
     const { exchange } = connection
     if (exchange === undefined) return
-    exchange.peerJudged = this.#desk.peersAreKnown()
+    exchange.peerJudged = this.#desk.peerIsKnown(connection)
     exchange.refusal = this.#limits?.judge(connection, exchange.peerJudged)
   }
 
@@ -104,7 +107,7 @@ export class Reception {
   strayRequest(req: IncomingMessage, res: ServerResponse): boolean {
     if (this.#desk.answerProbe(req, res)) return true
     const refusal = this.#shedding?.request(req)
-    const remoteAddress = req.socket.remoteAddress ?? 'unknown'
+    const remoteAddress = this.#desk.clientAddress(req) ?? plainAddress(req.socket?.remoteAddress)
     if (refusal === undefined || !this.#refuses('request', refusal, remoteAddress)) return false
     this.#desk.answerRefusal(res, refusal)
     return true

@@ -52,8 +52,15 @@ export class Targets {
 
   /** Whether every http server that is attached listens, and there is one. */
   get listening(): boolean {
-    const servers = this.#servers()
+    const servers = this.servers()
     return servers.length > 0 && servers.every((server) => server.listening)
+  }
+
+  /** Those that have WebSockets, as far as can be seen: servers that take upgrades, and WebSocketServers. */
+  get withWebSockets(): object[] {
+    return [...this.#attached].flatMap(([target, { server }]) =>
+      server === undefined || server.listenerCount('upgrade') > 0 ? [target] : [],
+    )
   }
 
   attach(targets: readonly AttachTarget[]): void {
@@ -62,7 +69,7 @@ export class Targets {
 
   /** Refuses new connections and leaves the open ones alone; `server.close()` would end pooled sockets under their next request. */
   stopListening(): void {
-    for (const server of this.#servers()) if (server.listening) NetServer.prototype.close.call(server)
+    for (const server of this.servers()) if (server.listening) NetServer.prototype.close.call(server)
   }
 
   restore(): void {
@@ -70,7 +77,8 @@ export class Targets {
     this.#attached.clear()
   }
 
-  #servers(): HttpServer[] {
+  /** The http and https servers. */
+  servers(): HttpServer[] {
     return [...this.#attached.values()].flatMap(({ server }) => server ?? [])
   }
 

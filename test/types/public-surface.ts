@@ -54,6 +54,9 @@ peerpulse({
   dryRun: true,
 })
 peerpulse({ pressure: { memory: false, enter: [0.5, 0.6], priority: (req) => (req.url === '/pay' ? 1 : 0) } })
+peerpulse({ limits: { ipv6PrefixBits: 56 } })
+// @ts-expect-error a prefix is a number
+peerpulse({ limits: { ipv6PrefixBits: false } })
 peerpulse({ limits: { trustProxy: (address, hop) => hop === 0 && address.startsWith('10.') } })
 peerpulse({ probes: { details: (req) => req.headers.authorization === 'secret' }, log: pino() })
 peerpulse({ drain: { signals: ['SIGTERM'], beforeShutdown: async () => {}, onSignal: () => {} } })
