@@ -386,6 +386,7 @@ class Pulse implements Peerpulse {
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
+      reading: () => this.#control?.pressure ?? { monitor: 'none', pressure: 0 },
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,

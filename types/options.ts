@@ -166,7 +166,7 @@ export interface ProbesOptions {
   cacheMs?: number | undefined
   /** How the pressure of memory and event loop shows in readiness. `false`: as a warning only. */
   pressure?: LoadReadinessOptions | false | undefined
-  /** Who sees check names and outputs: `'loopback'` (default), `true`, `false`, or a function of the request. */
+  /** Who sees check names and outputs, and which monitor reads what: `'loopback'` (default: who asks on this machine, by its name or address and not by way of a proxy), `true`, `false`, or a function of the request. */
   details?: ('loopback' | boolean | ((req: IncomingMessage) => boolean)) | undefined
 }
 

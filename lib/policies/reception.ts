@@ -89,10 +89,11 @@ export class Reception {
     if (this.#desk.answerProbe(req, res)) return true
     if (this.#drain.active) connection.retire('drain')
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
-    if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection)) {
+    if (refusal === undefined) {
       if (this.#closing?.active === true) this.#makeLast(connection, this.#closing)
       return false
     }
+    if (!this.#refuses('request', refusal, connection.remoteAddress, connection)) return false
     if (connection.exchange !== undefined && keepsConnection(refusal, req)) {
       connection.exchange.keptRefusal = refusal
     } else {
@@ -121,9 +122,13 @@ export class Reception {
   }
 
   #makeLast(connection: PeerConnection, closing: PressureAction): void {
-    if (connection.endNotes?.pendingReason === undefined && this.#endings.isFirst(connection, 'shed'))
+    // It is served, and then ends as any other whose response says `Connection: close`: nothing of it was shed.
+    if (
+      connection.endNotes?.pendingReason === undefined &&
+      this.#endings.isFirst(connection, 'server-closed')
+    )
       closing.count++
-    this.#endings.retire(connection, 'shed')
+    this.#endings.retire(connection, 'server-closed')
   }
 
   /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */
