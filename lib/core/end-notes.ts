@@ -23,4 +23,6 @@ export class EndNotes {
   hadError = false
   errorCode: string | undefined
   errorMessage: string | undefined
+  /** The option that it was evicted for. */
+  limit: CloseEvidence['limit']
 }

@@ -1,5 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { flat } from './peer-text.js'
 import type { Refusal } from './refusal.js'
+
+/** What is remembered of a pooled connection's last request as it is, query and all; a longer URL is cut. */
+const longestUrl = 300
+
+/** Without query, and without the server's name of an absolute URL. */
+function pathOf(url: string): string {
+  return (url.split(/[?#]/, 1)[0] ?? '').replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, '')
+}
 
 function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
   return closed || writableFinished || destroyed
@@ -38,6 +47,10 @@ export class HttpExchange {
   /** The upgrade that waits for its answer: since when, and how much had been written before. */
   upgrade: { readonly since: number; readonly writtenBefore: number } | undefined
 
+  #method: string | undefined
+  #url = ''
+  #wasCut = false
+
   /** The newest of the responses that wait or are being written. */
   get newest(): ServerResponse | undefined {
     return this.queuedResponses?.at(-1) ?? this.response
@@ -71,12 +84,28 @@ export class HttpExchange {
    */
   current(): ServerResponse | undefined {
     while (this.response !== undefined && isDone(this.response)) {
-      const { writableFinished } = this.response
+      const { writableFinished, req } = this.response
+      this.noteRequest(req, writableFinished)
       this.response = this.queuedResponses?.shift()
       this.eventStream = undefined
       this.peerAskedToClose = this.response === undefined && writableFinished && this.closeIsWished
     }
     return this.response
+  }
+
+  /** What was asked for, in flight or last. The app's own objects are not kept for it. */
+  lastRequest(): { method: string | undefined; path: string } {
+    const req = this.current()?.req
+    const method = req?.method ?? this.#method
+    return { method, path: flat(pathOf(req?.url ?? this.#url)) }
+  }
+
+  /** Notes the request of a response that is let go of; once one was cut off, the connection is over, and that is the one. */
+  noteRequest({ method, url = '' }: IncomingMessage, isDone: boolean): void {
+    if (this.#wasCut) return
+    this.#method = method
+    this.#url = url.length > longestUrl ? flat(pathOf(url).slice(0, longestUrl)) : url
+    this.#wasCut = !isDone
   }
 
   dropResponses(): void {

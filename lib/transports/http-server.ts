@@ -44,7 +44,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
     const connection = carried(sink, socket) ?? adopt(socket)
     if (connection === undefined) return false
-    if (connection.exchange !== undefined) connection.exchange.requestSeen = true
+    if (connection.exchange !== undefined) {
+      connection.exchange.requestSeen = true
+      connection.exchange.noteRequest(req, true)
+    }
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
       listeners.watchUpgrade(connection)
