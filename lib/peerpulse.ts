@@ -29,6 +29,7 @@ import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
 import { unknownAddress } from './core/peer-address.js'
 import type { Policy } from './core/policy.js'
+import { prefixedLog } from './core/prefixed-log.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
 import { Health } from './health/health.js'
@@ -54,10 +55,10 @@ import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
 
 const notAttached =
-  'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
+  'the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
   'timeouts, budget, limits, close reasons and drain are off. Call pulse.attach(server)'
 const unknownWs =
-  'peerpulse: this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
+  'this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
   'closed without a close frame in a drain. Take ws 8'
 
 /** Wires the rooms together, and is what the app holds. */
@@ -86,9 +87,10 @@ class Pulse implements Peerpulse {
     this.config = resolveConfig(options, (trust) => void compileTrust(trust))
     const { config } = this
     const drainConfig = config.drain || (defaults.drain as unknown as ResolvedDrain)
+    const log = config.log && prefixedLog(config.log)
     const warnings = new Warnings(
       () => this.#events,
-      config.log,
+      log,
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
@@ -99,7 +101,12 @@ class Pulse implements Peerpulse {
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
     this.#targets = new Targets(this.#lifecycle, this.#serverKnobs(), config.budget ? lookAtWrite : undefined)
-    this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
+    this.#closes = new CloseRecorder({ ...config, log }, this.#lifecycle.clock, warnings)
+    this.#lifecycle.clock.onStall = (at, ms) => {
+      const stall = { at, ms, ongoing: false }
+      this.#closes.stalls.note(stall)
+      this.#emit('stall', stall)
+    }
     this.#policies = createConnectionPolicies(
       config,
       this.#endings,
@@ -204,6 +211,7 @@ class Pulse implements Peerpulse {
       shed: this.#reception.shed,
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
+      stalls: this.#closes.stalls.last,
       draining: this.#drain.active,
       probesPort: this.#health.port,
       callbackErrors: this.#warnings.callbackErrors,
@@ -275,7 +283,7 @@ class Pulse implements Peerpulse {
         this.#budget?.turn(now)
         this.#control?.tick(now)
         this.#drain.tick()
-        this.#closes.turn()
+        this.#closes.turn(now)
       },
       unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })

@@ -7,18 +7,21 @@ import { defaults } from '../core/defaults.js'
 import type { Warnings } from '../core/warnings.js'
 import { CloseHistory } from './close-history.js'
 import { CloseLog } from './close-log.js'
+import { Stalls } from './stalls.js'
 
 /** Writes down every close: in the history, and as one line in the log. */
 export class CloseRecorder {
   readonly #history: CloseHistory | undefined
   readonly #log: CloseLog | undefined
   readonly #warnings: Warnings
+  readonly stalls: Stalls
 
   constructor(config: Pick<ResolvedConfig, 'history' | 'limits' | 'log'>, clock: Clock, warnings: Warnings) {
     const { ipv6PrefixBits } = config.limits || defaults.limits
     this.#history = config.history ? new CloseHistory(config.history, ipv6PrefixBits) : undefined
     this.#log = config.log ? new CloseLog(config.log, clock) : undefined
     this.#warnings = warnings
+    this.stalls = new Stalls((write) => warnings.log(write))
   }
 
   noteOpen(connection: PeerConnection): void {
@@ -42,9 +45,10 @@ export class CloseRecorder {
   }
 
   /** Once a tick. */
-  turn(): void {
+  turn(now: number): void {
     const log = this.#log
     if (log !== undefined) this.#warnings.log(() => log.flush())
+    this.stalls.turn(now)
   }
 
   read(): History {

@@ -481,7 +481,9 @@ test('a change of level tells who holds the memory, in the event and in the log'
   )
   assert.equal(first.protocol, 'websocket')
   assert.equal(first.remoteAddress, '127.0.0.1')
-  const line = lines.find((text) => text.startsWith('pressure is elevated (was normal): dial at 85 %'))
+  const line = lines.find((text) =>
+    text.startsWith('peerpulse: pressure is elevated (was normal): dial at 85 %'),
+  )
   assert.match(
     line ?? '',
     /most outbound bytes: connection \d+ \(websocket, 127\.0\.0\.1\) \d+\.\d MiB, open for \d+ s; /,

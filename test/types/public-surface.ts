@@ -30,6 +30,7 @@ import {
   peerpulse,
   type ResolvedConfig,
   type Snapshot,
+  type Stall,
   type Tracked,
   warningCodes,
 } from '../../lib/index.js'
@@ -158,6 +159,11 @@ pulse
   .once('pressure:level', ({ level }) => holds<Same<typeof level, PressureLevel>>())
   .on('warning', async ({ code }) => void code)
 const listener = (shed: PeerpulseEvents['shed']) => void shed.status
+pulse.on('stall', ({ at, ms, ongoing }) => void [at, ms, ongoing satisfies boolean])
+holds<Same<ReturnType<typeof pulse.snapshot>['stalls'], Stall[]>>()
+holds<Same<CloseEvidence['path'], string | undefined>>()
+// A logger needs no debug.
+peerpulse({ log: { info() {}, warn() {}, error() {} } })
 pulse.on('shed', listener).off('shed', listener)
 // @ts-expect-error no such event
 pulse.on('connection:end', () => {})
