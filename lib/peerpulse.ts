@@ -17,6 +17,7 @@ import type {
   WebSocketServerLike,
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
+import { Neighbours } from './adapters/neighbours.js'
 import { shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust, serverOf } from './adapters/trust-proxy.js'
 import { resolveConfig } from './core/config.js'
@@ -61,6 +62,9 @@ const unknownWs =
   'this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
   'closed without a close frame in a drain. Take ws 8'
 
+/** An app has started by then, as a rule. */
+const afterStartMs = 2_000
+
 /** Wires the rooms together, and is what the app holds. */
 class Pulse implements Peerpulse {
   readonly config: ResolvedConfig
@@ -79,6 +83,7 @@ class Pulse implements Peerpulse {
   readonly #closes: CloseRecorder
   readonly #trust: ProxyTrust
   readonly #startedEpoch = Date.now()
+  readonly #neighbours: Neighbours
   #leaveShutdown: (() => void) | undefined
   #servesUnattached = false
   #detached = false
@@ -111,7 +116,9 @@ class Pulse implements Peerpulse {
       config,
       this.#endings,
       () => this.#control?.actions.timeoutScale ?? 1,
+      () => this.#neighbours.waitsForPongs(),
     )
+    this.#neighbours = new Neighbours(config, (code, message) => warnings.warnOnce(code, message))
     this.#budget = this.#createBudget()
     this.#control = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
@@ -129,6 +136,7 @@ class Pulse implements Peerpulse {
     this.#targets.attach(targets)
     for (const server of this.#targets.servers()) this.#trust.learnFrom(server)
     this.#joinShutdown()
+    this.#lookForNeighbours()
     this.#health.open()
     return target
   }
@@ -164,6 +172,7 @@ class Pulse implements Peerpulse {
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
     this.#leaveShutdown?.()
+    this.#neighbours.leave()
     this.#targets.restore()
     this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
@@ -453,6 +462,16 @@ class Pulse implements Peerpulse {
         return this.config.log !== false
       },
     })
+  }
+
+  /** Now, and once more when the app has started: many listen for signals last. */
+  #lookForNeighbours(): void {
+    const look = () => {
+      this.#neighbours.attached(this.#targets.withWebSockets)
+      this.#neighbours.lookForSignalHandlers()
+    }
+    look()
+    this.#lifecycle.wheel.after(this.#lifecycle.clock.now, afterStartMs, look)
   }
 
   #checkUsable(method: string): void {

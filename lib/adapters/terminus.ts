@@ -30,6 +30,11 @@ export function joinShutdown(participant: ShutdownParticipant): () => void {
   }
 }
 
+/** Whether a listener on `process` belongs to the shutdown of some pulse. */
+export function isOurListener(listener: unknown): boolean {
+  return listener === onSignal || installed.some((ours) => ours.listener === listener)
+}
+
 /** The same sequence without a signal and without an exit. The first signal meanwhile changes nothing, a second one exits at once. */
 export async function shutDownEveryone(why: string): Promise<void> {
   if (received !== undefined) return new Promise(() => {})

@@ -58,6 +58,7 @@ export const http1: PeerTransport = {
   bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
+  hasOtherHeartbeat: () => false,
   isPaused: () => false,
   /** Only a body that flows. One that nobody reads yet must not begin to flow when we resume it, or its bytes are lost. */
   pause(connection) {

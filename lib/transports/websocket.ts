@@ -10,6 +10,7 @@ import {
   closedHere,
   closeFrameFrom,
   endsForPings,
+  isKeptAlive,
   isWebSocket,
   mustMask,
   OPEN,
@@ -42,6 +43,7 @@ export const websocket: PeerTransport = {
     else socket.write(pingFrame)
     return true
   },
+  hasOtherHeartbeat: (connection) => isKeptAlive(webSocketOf(connection)),
   isPaused: (connection) => webSocketOf(connection).isPaused === true || connection.socket.isPaused(),
   pause(connection) {
     const webSocket = webSocketOf(connection)

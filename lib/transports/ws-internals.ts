@@ -18,8 +18,15 @@ export interface WebSocketLike {
   close(code?: number, reason?: string): void
   terminate(): void
   send(data: unknown, options: { binary?: boolean }): void
+  listenerCount(event: string): number
   on(event: string, listener: (...args: never[]) => void): unknown
   removeListener(event: string, listener: (...args: never[]) => void): unknown
+}
+
+/** Whether somebody keeps book of its pongs, as the README of `ws` says and crossws does. A listener alone may only want to know. */
+export function isKeptAlive(webSocket: WebSocketLike): boolean {
+  const { isAlive, _isAlive } = webSocket as { isAlive?: unknown; _isAlive?: unknown }
+  return typeof (isAlive ?? _isAlive) === 'boolean' && webSocket.listenerCount('pong') > 0
 }
 
 /** `WebSocket.OPEN`. */
