@@ -2,12 +2,23 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { flat } from './peer-text.js'
 import type { Refusal } from './refusal.js'
 
-/** What is remembered of a pooled connection's last request as it is, query and all; a longer URL is cut. */
-const longestUrl = 300
+/** What is remembered of a pooled connection's last request as it is, query and all; a longer one is cut. */
+const longestTarget = 300
+
+/** As the peer sent it: Express takes the path of a router off `url` while that runs. */
+function targetOf(req: IncomingMessage): string {
+  const { originalUrl, url } = req as { originalUrl?: unknown; url?: unknown }
+  return typeof originalUrl === 'string' ? originalUrl : typeof url === 'string' ? url : ''
+}
 
 /** Without query, and without the server's name of an absolute URL. */
-function pathOf(url: string): string {
-  return (url.split(/[?#]/, 1)[0] ?? '').replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, '')
+function pathOf(target: string): string {
+  return flat((target.split(/[?#]/, 1)[0] ?? '').replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, ''))
+}
+
+/** The path that a request asks for. */
+export function pathOfRequest(req: IncomingMessage): string {
+  return pathOf(targetOf(req))
 }
 
 function isDone({ closed, writableFinished, destroyed }: ServerResponse): boolean {
@@ -48,7 +59,7 @@ export class HttpExchange {
   upgrade: { readonly since: number; readonly writtenBefore: number } | undefined
 
   #method: string | undefined
-  #url = ''
+  #target = ''
   #wasCut = false
 
   /** The newest of the responses that wait or are being written. */
@@ -96,15 +107,18 @@ export class HttpExchange {
   /** What was asked for, in flight or last. The app's own objects are not kept for it. */
   lastRequest(): { method: string | undefined; path: string } {
     const req = this.current()?.req
-    const method = req?.method ?? this.#method
-    return { method, path: flat(pathOf(req?.url ?? this.#url)) }
+    return req
+      ? { method: req.method, path: pathOfRequest(req) }
+      : { method: this.#method, path: pathOf(this.#target) }
   }
 
   /** Notes the request of a response that is let go of; once one was cut off, the connection is over, and that is the one. */
-  noteRequest({ method, url = '' }: IncomingMessage, isDone: boolean): void {
-    if (this.#wasCut) return
-    this.#method = method
-    this.#url = url.length > longestUrl ? flat(pathOf(url).slice(0, longestUrl)) : url
+  noteRequest(req: IncomingMessage | undefined, isDone: boolean): void {
+    // The app may make up events, and their requests.
+    if (this.#wasCut || !req) return
+    const target = targetOf(req)
+    this.#method = req.method
+    this.#target = target.length > longestTarget ? flat(pathOf(target).slice(0, longestTarget)) : target
     this.#wasCut = !isDone
   }
 

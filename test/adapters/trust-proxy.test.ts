@@ -131,6 +131,35 @@ test('on a unix socket clients are told apart by what the proxy says, and nobody
   }
 })
 
+test('on a unix socket with TLS too', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'peerpulse-'))
+  const path = join(folder, 'tls')
+  const pulse = peerpulse({ drain: false, limits: { maxPerPeer: 1, trustProxy: 1 } })
+  const server = https.createServer({ key, cert }, (req, res) =>
+    res.end(pulse.connectionOf(req)?.remoteAddress),
+  )
+  pulse.attach(server)
+  await once(server.listen(path), 'listening')
+  t.after(async () => {
+    await pulse.detach()
+    server.close()
+    server.closeAllConnections()
+    rmSync(folder, { recursive: true })
+  })
+  const name = (headers: Record<string, string>) =>
+    new Promise<string>((resolve, reject) => {
+      const options = { socketPath: path, rejectUnauthorized: false, agent: new https.Agent(), headers }
+      https
+        .get(options, (res) => {
+          res.setEncoding('utf8').once('data', resolve)
+        })
+        .on('error', reject)
+    })
+  assert.equal(await name({ 'X-Forwarded-For': '203.0.113.1' }), '203.0.113.1')
+  assert.equal(await name({ 'X-Forwarded-For': '203.0.113.2' }), '203.0.113.2')
+  for (let i = 0; i < 3; i++) assert.equal(await name({}), 'unknown')
+})
+
 test('IPv6 counts by prefix, and so does the history', async (t) => {
   const { ask, pulse } = await naming(t, { limits: { maxPerPeer: 2, trustProxy: 1, ipv6PrefixBits: 48 } })
   const of = (network: number, host: number) => ask(forwardedFor(`[2001:db8:${network}:${host}::${host}]:1`))

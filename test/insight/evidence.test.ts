@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import { describe, test } from 'node:test'
+import express from 'express'
 import type { Connection } from 'peerpulse'
 import { isWebSocket, openSocket, openWebSocket, start } from '../policies/support.js'
 import { until } from '../scenarios/support.js'
@@ -74,6 +75,21 @@ describe('the evidence of an HTTP connection', () => {
       ['upgrade', 'GET', '/live'],
       ['established', 'GET', '/events'],
     ])
+  })
+
+  test('has the whole path where a router of Express is at work', async (t) => {
+    const app = express()
+    const orders = express.Router()
+    app.use('/shop', orders)
+    const asked = new Promise<string>((resolve) => {
+      orders.get('/orders/:id', (req) => resolve(req.url))
+    })
+    const { port, closing } = await start(t, {}, app)
+    const socket = await openSocket(t, port)
+    socket.write(get('/shop/orders/7?secret'))
+    assert.equal(await asked, '/orders/7?secret')
+    socket.resetAndDestroy()
+    assert.deepEqual(requestOf(await closing()), ['request', 'GET', '/shop/orders/7'])
   })
 
   test('has none where nobody asked', async (t) => {
