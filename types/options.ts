@@ -99,7 +99,7 @@ export interface PressureOptions {
 export interface LimitsOptions {
   /** More are refused with 503 and `Retry-After`; above 110 % the socket is destroyed at accept. Default `false`. */
   maxConnections?: number | false | undefined
-  /** More of one peer, an IPv4 address or an IPv6 prefix, are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
+  /** More of one address, or more than twice as many of one IPv6 prefix, are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
   maxPerPeer?: number | false | undefined
   /** How many bits of an IPv6 address make a peer, 1 to 128, for `maxPerPeer` and the history. Default 64: what a household or a virtual machine gets, and takes its addresses from (RFC 6177). */
   ipv6PrefixBits?: number | undefined
