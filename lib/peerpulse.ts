@@ -17,10 +17,10 @@ import type {
   WebSocketServerLike,
 } from '../types/peerpulse.js'
 import { createMiddleware } from './adapters/middleware.js'
+import { Neighbours } from './adapters/neighbours.js'
 import { type Shutdown, shutDownOnDemand } from './adapters/shutdown.js'
-import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
+import { compileTrust, ProxyTrust, serverOf } from './adapters/trust-proxy.js'
 import { AbortGuard } from './core/abort-guard.js'
-import { yesOrNo } from './core/callbacks.js'
 import { lastResort } from './core/clock.js'
 import { resolveConfig } from './core/config.js'
 import type { PeerConnection } from './core/connection.js'
@@ -28,7 +28,9 @@ import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
+import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
+import { unknownAddress } from './core/peer-address.js'
 import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
@@ -55,11 +57,14 @@ import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
 
 const notAttached =
-  'peerpulse: the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
+  'the middleware serves a server that is not attached: probes and shedding work; heartbeats, idle ' +
   'timeouts, budget, limits, close reasons and drain are off. Call pulse.attach(server)'
 const unknownWs =
-  'peerpulse: this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
+  'this version of ws looks different inside: its WebSockets get no heartbeat and no idle timeout, and are ' +
   'closed without a close frame in a drain. Take ws 8'
+
+/** An app has started by then, as a rule. */
+const afterStartMs = 2_000
 
 /** Wires the rooms together, and is what the app holds. */
 class Pulse implements Peerpulse {
@@ -79,6 +84,7 @@ class Pulse implements Peerpulse {
   readonly #closes: CloseRecorder
   readonly #trust: ProxyTrust
   readonly #startedEpoch = Date.now()
+  readonly #neighbours: Neighbours
   #shutdown: Shutdown | undefined
   #servesUnattached = false
   #detached = false
@@ -93,12 +99,7 @@ class Pulse implements Peerpulse {
       () => this.#lifecycle.clock.now,
     )
     this.#warnings = warnings
-    const trustFailed = (error: unknown) => warnings.callbackFailed('limits.trustProxy', error)
-    this.#trust = new ProxyTrust(
-      config.limits && config.limits.trustProxy,
-      (trust) => yesOrNo(trust, trustFailed),
-      trustFailed,
-    )
+    this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy)
     this.#events = new Events((event, error, listener) =>
       warnings.callbackFailed(`${event} listener`, error, '', listener),
     )
@@ -108,11 +109,18 @@ class Pulse implements Peerpulse {
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
     this.#targets = new Targets(this.#lifecycle, this.#serverKnobs(), config.budget ? lookAtWrite : undefined)
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
+    this.#lifecycle.clock.onStall = (at, ms) => {
+      const stall = { at, ms, ongoing: false }
+      this.#closes.stalls.note(stall)
+      this.#emit('stall', stall)
+    }
     this.#policies = createConnectionPolicies(
       config,
       this.#endings,
       () => this.#control?.actions.timeoutScale ?? 1,
+      () => this.#neighbours.waitsForPongs(),
     )
+    this.#neighbours = new Neighbours(config, (code, message) => warnings.warnOnce(code, message))
     this.#budget = this.#createBudget()
     this.#control = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
@@ -128,7 +136,9 @@ class Pulse implements Peerpulse {
     for (const candidate of targets) checkTarget(candidate)
     this.#lifecycle.clock.start()
     this.#targets.attach(targets)
+    for (const server of this.#targets.servers()) this.#trust.learnFrom(server)
     this.#joinShutdown()
+    this.#lookForNeighbours()
     this.#health.open()
     return target
   }
@@ -140,8 +150,8 @@ class Pulse implements Peerpulse {
       wasSeen: (req) => this.#detached || !req.socket || carried(this.#lifecycle, req.socket) !== undefined,
       answer: (req, res) => this.#answerUnattached(req, res),
       learnTrust: (req) => {
-        if (this.#detached || !this.#trust.isEmpty || !this.#trust.learnFrom(req)) return
-        const connection = carried(this.#lifecycle, req.socket)
+        if (this.#detached || !this.#trust.learnFromRequest(req)) return
+        const connection = req.socket && carried(this.#lifecycle, req.socket)
         if (connection !== undefined) this.#namePeer(connection, req)
       },
     })
@@ -164,6 +174,7 @@ class Pulse implements Peerpulse {
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
     this.#shutdown?.leave()
+    this.#neighbours.leave()
     this.#targets.restore()
     this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
@@ -211,6 +222,7 @@ class Pulse implements Peerpulse {
       shed: this.#reception.shed,
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
+      stalls: this.#closes.stalls.last,
       draining: this.#drain.active,
       probesPort: this.#health.port,
       callbackErrors: this.#warnings.callbackErrors,
@@ -247,10 +259,11 @@ class Pulse implements Peerpulse {
   // The rooms ------------------------------------------------------------------------------------
 
   #createLifecycle(closeTimeoutMs: number): Lifecycle {
-    const { idle, heartbeat } = this.config
+    const { idle, heartbeat, limits } = this.config
     return new Lifecycle({
       warnings: this.#warnings,
       closeTimeoutMs,
+      ipv6PrefixBits: (limits || defaults.limits).ipv6PrefixBits,
       reconnect: this.#reconnect,
       idle,
       tcpKeepAliveMs: heartbeat && heartbeat.tcpKeepAliveMs,
@@ -259,6 +272,7 @@ class Pulse implements Peerpulse {
       door: () => this.#reception,
       policies: () => this.#policies,
       opened: [
+        (connection) => this.#trust.learnFrom(serverOf(connection.socket)),
         (connection) => this.#drain.opened(connection),
         (connection) => this.#closes.noteOpen(connection),
         (connection) => this.#emit('connection:open', connection),
@@ -281,7 +295,7 @@ class Pulse implements Peerpulse {
         (now) => this.#budget?.turn(now),
         (now) => this.#control?.tick(now),
         () => this.#drain.tick(),
-        () => this.#closes.turn(),
+        (now) => this.#closes.turn(now),
         () => this.#shutdown?.tick(),
       ],
       unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
@@ -292,8 +306,20 @@ class Pulse implements Peerpulse {
     if (this.#events.wants(event)) this.#events.emit(event, payload)
   }
 
+  /** Whom trusted proxies name; `undefined` where nobody is trusted to. */
+  #clientAddress(req: IncomingMessage): string | undefined {
+    const trust = req.socket && this.#trust.of(req.socket)
+    try {
+      return trust && forwardedAddress(req, trust)
+    } catch (error) {
+      // Without the app's function nobody knows who the peer is, only that it may be a proxy.
+      this.#warnings.callbackFailed('limits.trustProxy', error)
+      return unknownAddress
+    }
+  }
+
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
-    const address = this.#trust.clientAddress(req)
+    const address = this.#clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
     const before = connection.remoteAddress
     this.#lifecycle.registry.rename(connection, address)
@@ -384,6 +410,7 @@ class Pulse implements Peerpulse {
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
+      reading: () => this.#control?.pressure ?? { monitor: 'none', pressure: 0 },
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,
@@ -401,7 +428,8 @@ class Pulse implements Peerpulse {
       answerProbe: (req: IncomingMessage, res: ServerResponse) => this.#health.answer(req, res),
       answerRefusal: refuseRequest,
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
-      peersAreKnown: () => this.#trust.isEmpty,
+      peerIsKnown: ({ socket }: PeerConnection) => this.#trust.of(socket) === undefined,
+      clientAddress: (req: IncomingMessage) => this.#clientAddress(req),
       onShed: (shed: PeerpulseEvents['shed']) => {
         this.#closes.noteShed(shed)
         this.#emit('shed', shed)
@@ -445,6 +473,16 @@ class Pulse implements Peerpulse {
         return this.config.log !== false
       },
     })
+  }
+
+  /** Now, and once more when the app has started: many listen for signals last. */
+  #lookForNeighbours(): void {
+    const look = () => {
+      this.#neighbours.attached(this.#targets.withWebSockets)
+      this.#neighbours.lookForSignalHandlers()
+    }
+    look()
+    this.#lifecycle.wheel.after(this.#lifecycle.clock.now, afterStartMs, look)
   }
 
   #checkUsable(method: string): void {

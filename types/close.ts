@@ -22,8 +22,14 @@ export type CloseReason =
 export interface CloseEvidence {
   /** The error's code from the raw socket or the parser: `ECONNRESET`, `EPIPE`, `HPE_INVALID_METHOD`, `WS_ERR_INVALID_OPCODE`. */
   code?: string
-  /** The error's message, escaped and cut to 200 characters; of a refusal, which limit, monitor or level. */
+  /** The error's message, escaped and cut to 200 characters; of a refusal, which limit, monitor or level; of an eviction, what the peer held and what it may. */
   message?: string
+  /** Of a `slow-consumer`: the option whose limit it was at. */
+  limit?: 'budget.stalledMs' | 'budget.perConnectionBytes' | 'budget.totalBytes' | 'pressure.actions.evict'
+  /** HTTP: the method of the request in flight, else of the last one. */
+  method?: string
+  /** HTTP: that request's path, without query, escaped and cut to 200 characters. */
+  path?: string
   /** What the connection was doing. */
   phase: ConnectionPhase
   /** How long it was open. */
@@ -56,8 +62,9 @@ export interface CloseRecord {
   evidence: CloseEvidence
 }
 
-/** One line of `history().peers`: what an address did lately. */
+/** One line of `history().peers`: what a peer did lately. */
 export interface PeerRecord {
+  /** An address; of IPv6 the prefix, as in `2001:db8:1:2::/64` (see `limits.ipv6PrefixBits`). */
   remoteAddress: string
   /** Connections it opened, those that are still open included. */
   opens: number

@@ -38,7 +38,8 @@ export interface Connection {
   readonly phase: ConnectionPhase
   /**
    * The peer's address as read at accept (a reset socket no longer knows it); with `limits.trustProxy`, or Express'
-   * `trust proxy`, the client's address behind the trusted proxies once a request has named it.
+   * `trust proxy`, the client's address behind the trusted proxies once a request has named it. `unknown` on a unix
+   * socket, and where a trusted proxy named nobody usably. At most 100 characters.
    */
   readonly remoteAddress: string
   readonly remotePort: number | undefined

@@ -39,6 +39,16 @@ export interface Shed {
   dryRun: boolean
 }
 
+/** The event loop did not turn, so nobody was heard and nothing was sent. */
+export interface Stall {
+  /** Epoch milliseconds at which it began. */
+  at: number
+  /** How long it was: 100 or more. */
+  ms: number
+  /** Always `false` for now: a stall is told once it is over. */
+  ongoing: boolean
+}
+
 /** The drain entered a phase. */
 export interface DrainStep {
   phase: DrainPhase
@@ -74,5 +84,6 @@ export interface PeerpulseEvents {
   shed: Shed
   'drain:phase': DrainStep
   'check:change': CheckChange
+  stall: Stall
   warning: Warning
 }

@@ -99,8 +99,10 @@ export interface PressureOptions {
 export interface LimitsOptions {
   /** More are refused with 503 and `Retry-After`; above 110 % the socket is destroyed at accept. Default `false`. */
   maxConnections?: number | false | undefined
-  /** More of one address are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
+  /** More of one address, or more than twice as many of one IPv6 prefix, are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
   maxPerPeer?: number | false | undefined
+  /** How many bits of an IPv6 address make a peer, 1 to 128, for `maxPerPeer` and the history. Default 64: what a household or a virtual machine gets, and takes its addresses from (RFC 6177). */
+  ipv6PrefixBits?: number | undefined
   /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Default 10 000. */
   handshakeTimeoutMs?: number | false | undefined
   /** Whose `X-Forwarded-For` counts, in Express' words: `true`, hops, addresses, or a function. Default `false`. */
@@ -168,7 +170,7 @@ export interface ProbesOptions {
   cacheMs?: number | undefined
   /** How the pressure of memory and event loop shows in readiness. `false`: as a warning only. */
   pressure?: LoadReadinessOptions | false | undefined
-  /** Who sees check names and outputs: `'loopback'` (default), `true`, `false`, or a function of the request. */
+  /** Who sees check names and outputs, and which monitor reads what: `'loopback'` (default: who asks on this machine, by its name or address and not by way of a proxy), `true`, `false`, or a function of the request. */
   details?: ('loopback' | boolean | ((req: IncomingMessage) => boolean)) | undefined
 }
 

@@ -4,7 +4,7 @@ import type { Duplex } from 'node:stream'
 import type { CloseReason, History } from './close.js'
 import type { Connection, Protocol } from './connection.js'
 import type { DrainReport } from './drain.js'
-import type { PeerpulseEvents } from './events.js'
+import type { PeerpulseEvents, Stall } from './events.js'
 import type { Check, CheckOptions } from './health.js'
 import type { PressureActionName, PressureLevel } from './monitor.js'
 import type { ResolvedConfig } from './options.js'
@@ -92,6 +92,8 @@ export interface Snapshot {
     stalledMs: number
     longestMs: number
   }
+  /** The last 20 of these stalls, the newest first. */
+  stalls: Stall[]
 }
 
 /** What `peerpulse()` returns. */

@@ -14,6 +14,8 @@ export interface Transport<C> {
   readonly pings: boolean
   /** `false`: it was not sent, as the connection is ending already. */
   ping(connection: C): boolean
+  /** Whether somebody else waits for pongs too. Asked only where `pings`. */
+  hasOtherHeartbeat(connection: C): boolean
   /** Stops reading, so that TCP slows the peer down. `false`: it cannot be, or the app has done it already. */
   pause(connection: C): boolean
   /** Goes on reading after `pause`. */

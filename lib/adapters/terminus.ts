@@ -50,6 +50,11 @@ export function joinShutdown(participant: ShutdownParticipant): () => void {
   }
 }
 
+/** Whether a listener on `process` belongs to the shutdown of some pulse. */
+export function isOurListener(listener: unknown): boolean {
+  return listener === onSignal || installed.some((ours) => ours.listener === listener)
+}
+
 /** The same sequence without a signal and without an exit. Where one runs already, that one ends the process. */
 export async function shutDownEveryone(why: string, exitCode: number): Promise<void> {
   if (isRunning) return new Promise(() => {})

@@ -1,9 +1,14 @@
-import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
+import type { IncomingMessage, Server } from 'node:http'
+import type { Socket } from 'node:net'
 import proxyAddr from 'proxy-addr'
 
 /** Whether an address, so many hops away, is a proxy of ours. */
 type Trust = (address: string, hop: number) => boolean
+
+/** What Express keeps of a setting. A mounted app inherits it. */
+interface ExpressApp {
+  readonly settings: { 'trust proxy'?: unknown; 'trust proxy fn'?: unknown }
+}
 
 /** Understands `limits.trustProxy` as Express understands its `trust proxy`. `undefined`: nobody is trusted. Throws for what is no address. */
 export function compileTrust(value: unknown): Trust | undefined {
@@ -15,56 +20,63 @@ export function compileTrust(value: unknown): Trust | undefined {
   return proxyAddr.compile(list)
 }
 
-/** Which proxies name the peers: as configured, else as the Express app says once it has handled a request. */
+/** Which proxies name the peers: as configured, else as the Express app behind each server says. */
 export class ProxyTrust {
-  #trust: Trust | undefined
-  readonly #guard: (trust: Trust) => Trust
-  readonly #onError: (error: unknown) => void
+  readonly #configured: Trust | undefined
+  readonly #apps = new WeakMap<object, ExpressApp>()
+  #hasApps = false
 
-  /** `guard`: has a function of the app's answer yes or no, since `proxy-addr` would take a promise for a yes. */
-  constructor(configured: unknown, guard: (trust: Trust) => Trust, onError: (error: unknown) => void) {
-    this.#trust = typeof configured === 'function' ? guard(configured as Trust) : compileTrust(configured)
-    this.#guard = guard
-    this.#onError = onError
+  constructor(configured: unknown) {
+    this.#configured = compileTrust(configured)
   }
 
-  /** Whether nobody is trusted: a peer's address is its socket's, and known at accept. */
-  get isEmpty(): boolean {
-    return this.#trust === undefined
+  /**
+   * Looks for an Express app among a server's listeners: WebSockets and probes never reach the app itself. Asked at attach
+   * too, since Socket.IO puts one listener of its own in the place of all that are there.
+   */
+  learnFrom(server: unknown): void {
+    if (this.#configured !== undefined || !isServer(server) || this.#apps.has(server)) return
+    const app = server.listeners('request').find(isExpressApp)
+    if (app !== undefined) this.#know(server, app)
   }
 
-  /** Takes over the app's trust. `true`: it has one. */
-  learnFrom(req: IncomingMessage): boolean {
-    const trust = expressTrust(req)
-    this.#trust = trust && this.#guard(trust)
-    return this.#trust !== undefined
+  /** An app that a listener of its own calls is known by its first request. `true`: it was not known. */
+  learnFromRequest(req: IncomingMessage): boolean {
+    const { app, socket } = req as { app?: unknown; socket: Socket }
+    const server = serverOf(socket)
+    if (this.#configured !== undefined || !isServer(server) || this.#apps.has(server) || !isExpressApp(app))
+      return false
+    this.#know(server, app)
+    return true
   }
 
-  /** The trust function may be the app's, and throw. */
-  clientAddress(req: IncomingMessage): string | undefined {
-    try {
-      return this.#trust && clientAddress(req, this.#trust)
-    } catch (error) {
-      this.#onError(error)
-      return undefined
-    }
+  /** Who may name the peer at the other end of a socket; `undefined`: nobody, the socket's address is its own. */
+  of(socket: Socket): Trust | undefined {
+    if (this.#configured !== undefined || !this.#hasApps) return this.#configured
+    const server = serverOf(socket)
+    const settings = isServer(server) ? this.#apps.get(server)?.settings : undefined
+    const setting = settings?.['trust proxy']
+    const compiled = settings?.['trust proxy fn']
+    return setting && typeof compiled === 'function' ? (compiled as Trust) : undefined
+  }
+
+  #know(server: Server, app: ExpressApp): void {
+    this.#apps.set(server, app)
+    this.#hasApps = true
   }
 }
 
-/** The client's address behind the trusted proxies; `undefined` where none of them named a real one. */
-function clientAddress(req: IncomingMessage, trust: Trust): string | undefined {
-  if (req.headers['x-forwarded-for'] === undefined || req.socket.remoteAddress === undefined) return undefined
-  const address = proxyAddr(req, trust)
-  return isIP(address) === 0 ? undefined : address
+/** The server that accepted a socket. */
+export function serverOf(socket: Socket | undefined): unknown {
+  return (socket as { server?: unknown } | undefined)?.server
 }
 
-/** The trust function of the Express app that handles a request. */
-function expressTrust(req: IncomingMessage): Trust | undefined {
-  const app = (req as { app?: { get?(name: string): unknown; enabled?(name: string): boolean } }).app
-  if (typeof app?.get !== 'function') return undefined
-  const setting = app.get('trust proxy')
-  const compiled = app.get('trust proxy fn')
-  return setting !== undefined && setting !== false && typeof compiled === 'function'
-    ? (compiled as Trust)
-    : undefined
+function isServer(server: unknown): server is Server {
+  return typeof server === 'object' && server !== null && typeof (server as Server).listeners === 'function'
+}
+
+/** Express 4 and 5: a function with settings. */
+function isExpressApp(listener: unknown): listener is ExpressApp & (() => void) {
+  const settings = typeof listener === 'function' ? (listener as Partial<ExpressApp>).settings : undefined
+  return typeof settings === 'object' && settings !== null
 }

@@ -66,6 +66,8 @@ export class Clock {
   longestStallMs = 0
   /** How late each of the last ticks was, in no order; 0 where there was none yet. A free measure of the loop's delay. */
   readonly latenessMs = new Float64Array(latenessTicks)
+  /** Told of every stall once it is over: when it began, in epoch milliseconds, and how long it was. */
+  onStall: ((at: number, ms: number) => void) | undefined
 
   readonly #source: TimeSource
   readonly #turn: () => void
@@ -238,6 +240,7 @@ export class Clock {
     this.longestStallMs = Math.max(this.longestStallMs, lostMs)
     this.#stalls.push({ at: this.now, lostMs })
     if (this.#stalls.length > maxStalls) this.#stalls = this.#stalls.slice(maxStalls / 2)
+    this.onStall?.(Math.round(this.#source.epoch() - lostMs), Math.round(lostMs))
   }
 
   /** Credited time as epoch milliseconds. */

@@ -84,6 +84,10 @@ export const sections = {
   limits: v.strictObject({
     maxConnections: countOrFalse(),
     maxPerPeer: countOrFalse(),
+    ipv6PrefixBits: must(
+      (value) => isCount(value) && (value as number) <= 128,
+      'a whole number from 1 to 128',
+    ),
     handshakeTimeoutMs: msOrFalse(),
     trustProxy: must(isTrust, 'true, false, a number of hops, addresses, or a function'),
   }),

@@ -32,7 +32,13 @@ export const defaults = {
       evict: 0.96,
     },
   },
-  limits: { maxConnections: false, maxPerPeer: false, handshakeTimeoutMs: 10_000, trustProxy: false },
+  limits: {
+    maxConnections: false,
+    maxPerPeer: false,
+    ipv6PrefixBits: 64,
+    handshakeTimeoutMs: 10_000,
+    trustProxy: false,
+  },
   drain: {
     signals: ['SIGTERM', 'SIGINT'],
     readinessDelayMs: 5_000,

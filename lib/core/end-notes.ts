@@ -27,4 +27,6 @@ export class EndNotes {
   errorReason: CloseReason | undefined
   errorCode: string | undefined
   errorMessage: string | undefined
+  /** The option that it was evicted for. */
+  limit: CloseEvidence['limit']
 }

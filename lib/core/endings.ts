@@ -1,4 +1,4 @@
-import type { CloseReason } from '../../types/close.js'
+import type { CloseEvidence, CloseReason } from '../../types/close.js'
 import type { PeerConnection } from './connection.js'
 
 /** The one door through which policies end connections, so that a dry run touches nobody. */
@@ -27,7 +27,12 @@ export class Endings {
   }
 
   /** A slow consumer. A WebSocket gets its close frame, though it will hardly read it; a response that is not read has no other end than the socket's. */
-  evict(connection: PeerConnection): boolean {
+  evict(connection: PeerConnection, limit: NonNullable<CloseEvidence['limit']>, message: string): boolean {
+    if (!this.dryRun) {
+      const notes = connection.noteEnd()
+      notes.limit ??= limit
+      notes.errorMessage ??= message
+    }
     return connection.protocol === 'websocket'
       ? this.close(connection, 'slow-consumer')
       : this.terminate(connection, 'slow-consumer')

@@ -36,6 +36,8 @@ export const warningCodes = {
   PEERPULSE_WARN_DRY_RUN: 'A dry run would have closed this connection, or begun this drain.',
   PEERPULSE_WARN_WS_INTERNALS:
     'This version of ws looks different inside; its sockets are watched as `upgraded`.',
+  PEERPULSE_WARN_TWO_HEARTBEATS: 'Another heartbeat may run on the same WebSockets.',
+  PEERPULSE_WARN_SIGNAL_HANDLER: 'Another listener of a signal may end the process before the drain is done.',
   PEERPULSE_WARN_PROBES_PORT: 'The probes could not listen on `probes.port`.',
 } as const
 

@@ -18,6 +18,7 @@ export const channels: Readonly<Record<EventName, Channel>> = {
   shed: channel('peerpulse:shed'),
   'drain:phase': channel('peerpulse:drain:phase'),
   'check:change': channel('peerpulse:check:change'),
+  stall: channel('peerpulse:stall'),
   warning: channel('peerpulse:warning'),
 }
 

@@ -1,5 +1,25 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { flat } from './peer-text.js'
 import type { Refusal } from './refusal.js'
+
+/** What is remembered of a pooled connection's last request as it is, query and all; a longer one is cut. */
+const longestTarget = 300
+
+/** As the peer sent it: Express takes the path of a router off `url` while that runs. */
+function targetOf(req: IncomingMessage): string {
+  const { originalUrl, url } = req as { originalUrl?: unknown; url?: unknown }
+  return typeof originalUrl === 'string' ? originalUrl : typeof url === 'string' ? url : ''
+}
+
+/** Without query, and without the server's name of an absolute URL. */
+function pathOf(target: string): string {
+  return flat((target.split(/[?#]/, 1)[0] ?? '').replace(/^[a-z][a-z\d+.-]*:\/\/[^/]*/i, ''))
+}
+
+/** The path that a request asks for. */
+export function pathOfRequest(req: IncomingMessage): string {
+  return pathOf(targetOf(req))
+}
 
 /** One that was destroyed is what its connection is busy with, until that is closed. */
 function isDone({ closed, writableFinished }: ServerResponse): boolean {
@@ -44,6 +64,10 @@ export class HttpExchange {
   /** The upgrade that waits for its answer: since when, and how much had been written before. */
   upgrade: { readonly since: number; readonly writtenBefore: number } | undefined
 
+  #method: string | undefined
+  #target = ''
+  #wasCut = false
+
   /** The newest of the responses that wait or are being written. */
   get newest(): ServerResponse | undefined {
     return this.queuedResponses?.at(-1) ?? this.response
@@ -77,12 +101,31 @@ export class HttpExchange {
    */
   current(): ServerResponse | undefined {
     while (this.response !== undefined && isDone(this.response)) {
-      const { writableFinished } = this.response
+      const { writableFinished, req } = this.response
+      this.noteRequest(req, writableFinished)
       this.response = this.queuedResponses?.shift()
       this.eventStream = undefined
       this.peerAskedToClose = this.response === undefined && writableFinished && this.closeIsWished
     }
     return this.response
+  }
+
+  /** What was asked for, in flight or last. The app's own objects are not kept for it. */
+  lastRequest(): { method: string | undefined; path: string } {
+    const req = this.current()?.req
+    return req
+      ? { method: req.method, path: pathOfRequest(req) }
+      : { method: this.#method, path: pathOf(this.#target) }
+  }
+
+  /** Notes the request of a response that is let go of; once one was cut off, the connection is over, and that is the one. */
+  noteRequest(req: IncomingMessage | undefined, isDone: boolean): void {
+    // The app may make up events, and their requests.
+    if (this.#wasCut || !req) return
+    const target = targetOf(req)
+    this.#method = req.method
+    this.#target = target.length > longestTarget ? flat(pathOf(target).slice(0, longestTarget)) : target
+    this.#wasCut = !isDone
   }
 
   dropResponses(): void {

@@ -42,6 +42,7 @@ type Told = readonly ((connection: PeerConnection) => void)[]
 export interface LifecycleParts {
   readonly warnings: Warnings
   readonly closeTimeoutMs: number
+  readonly ipv6PrefixBits: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly idle: ResolvedConfig['idle']
   /** TCP keepalive's initial delay. */
@@ -81,7 +82,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     (error) => this.failed(error),
   )
   readonly wheel = new Wheel((error) => this.failed(error))
-  readonly registry = new Registry()
+  readonly registry: Registry
   readonly heartbeats = { pings: 0, pongs: 0 }
   readonly tracking: Tracking
   readonly aborts: AbortGuard
@@ -93,6 +94,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
 
   constructor(parts: LifecycleParts) {
     this.#parts = parts
+    this.registry = new Registry(parts.ipv6PrefixBits)
     this.closeTimeoutMs = parts.closeTimeoutMs
     this.reconnect = parts.reconnect
     this.aborts = new AbortGuard((error) =>

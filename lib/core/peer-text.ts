@@ -1,8 +1,27 @@
-/** Control characters and line separators, by Unicode category. */
-const unprintable = /[\p{Cc}\p{Zl}\p{Zp}]/gu
+/**
+ * What does not print, or prints as something else than it is, by Unicode category: control and format characters (marks
+ * of direction, zero-width ones), lone surrogates, line separators, and whatever else is ignored by default.
+ */
+const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
-/** Text that a peer chose, made safe for logs and JSON: what does not print is escaped and the length is cut. */
+/** Text that a peer chose, made safe for logs and JSON: what does not print is escaped, and the length, escapes included, is cut. */
 export function peerText(text: string, maxLength = 200): string {
-  const cut = text.length > maxLength ? `${text.slice(0, maxLength - 1)}…` : text
-  return cut.replace(unprintable, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  const part = text.length > maxLength ? text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '') : text
+  const printable = part.replace(unprintable, escapeOf)
+  if (part === text && printable.length <= maxLength) return printable
+  // No half of a character or of an escape stays.
+  const cut = printable
+    .slice(0, maxLength - 1)
+    .replace(/(?:[\ud800-\udbff]|\\u?(?:[\da-f]{0,3}|\{[\da-f]*))$/, '')
+  return flat(`${cut}…`)
+}
+
+/** A copy. A slice of a long text keeps all of it in memory. */
+export function flat(text: string): string {
+  return Buffer.from(text).toString()
+}
+
+function escapeOf(character: string): string {
+  const code = character.codePointAt(0) ?? 0
+  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`
 }

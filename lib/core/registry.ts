@@ -1,8 +1,18 @@
 import type { CloseReason } from '../../types/close.js'
 import type { PeerConnection } from './connection.js'
+import { defaults } from './defaults.js'
+import { peerOf, unknownAddress } from './peer-address.js'
 
-interface Peer {
+/** The addresses of one IPv6 prefix, which are one peer. */
+interface Prefix {
+  readonly name: string
+  addresses: number
+  connections: number
+}
+
+interface Address {
   readonly address: string
+  readonly prefix: Prefix | undefined
   connections: number
 }
 
@@ -18,14 +28,22 @@ export class Registry {
   readonly closed = new Map<CloseReason, number>()
   readonly #list: PeerConnection[] = []
   /** Bounded by the open connections: an address without one is taken out. */
-  readonly #peers = new Map<string, Peer>()
+  readonly #addresses = new Map<string, Address>()
+  readonly #prefixes = new Map<string, Prefix>()
+  readonly #ipv6PrefixBits: number
   #cursor = 0
+
+  constructor(ipv6PrefixBits: number = defaults.limits.ipv6PrefixBits) {
+    this.#ipv6PrefixBits = ipv6PrefixBits
+  }
 
   get size(): number {
     return this.#list.length
   }
   get peerCount(): number {
-    return this.#peers.size
+    let peers = this.#addresses.size
+    for (const { addresses } of this.#prefixes.values()) peers -= addresses - 1
+    return peers
   }
 
   add(connection: PeerConnection): void {
@@ -56,9 +74,10 @@ export class Registry {
     this.#enter(connection, address)
   }
 
-  /** How many connections an address has. */
-  ofPeer(address: string): number {
-    return this.#peers.get(address)?.connections ?? 0
+  /** How many connections a connection's address has, and the prefix of an IPv6 one; 0 where nobody knows who the peer is. */
+  ofPeer({ remoteAddress }: PeerConnection): { address: number; prefix: number } {
+    const address = remoteAddress === unknownAddress ? undefined : this.#addresses.get(remoteAddress)
+    return { address: address?.connections ?? 0, prefix: address?.prefix?.connections ?? 0 }
   }
 
   countClosed(reason: CloseReason): void {
@@ -91,19 +110,37 @@ export class Registry {
     return this.all()[Symbol.iterator]()
   }
 
-  /** All connections of a peer share one string: each socket's address comes as a new one. */
+  /** All connections from one address share one string: each socket's comes as a new one. */
   #enter(connection: PeerConnection, address: string): void {
-    let peer = this.#peers.get(address)
+    let peer = this.#addresses.get(address)
     if (peer === undefined) {
-      peer = { address, connections: 0 }
-      this.#peers.set(address, peer)
+      peer = { address, prefix: this.#enterPrefix(address), connections: 0 }
+      this.#addresses.set(address, peer)
     }
     peer.connections++
+    if (peer.prefix !== undefined) peer.prefix.connections++
     connection.remoteAddress = peer.address
   }
 
   #leave({ remoteAddress }: PeerConnection): void {
-    const peer = this.#peers.get(remoteAddress)
-    if (peer !== undefined && --peer.connections === 0) this.#peers.delete(remoteAddress)
+    const peer = this.#addresses.get(remoteAddress)
+    if (peer === undefined) return
+    const { prefix } = peer
+    if (prefix !== undefined) prefix.connections--
+    if (--peer.connections > 0) return
+    this.#addresses.delete(remoteAddress)
+    if (prefix !== undefined && --prefix.addresses === 0) this.#prefixes.delete(prefix.name)
+  }
+
+  #enterPrefix(address: string): Prefix | undefined {
+    const name = peerOf(address, this.#ipv6PrefixBits)
+    if (name === address) return undefined
+    let prefix = this.#prefixes.get(name)
+    if (prefix === undefined) {
+      prefix = { name, addresses: 0, connections: 0 }
+      this.#prefixes.set(name, prefix)
+    }
+    prefix.addresses++
+    return prefix
   }
 }

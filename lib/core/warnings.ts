@@ -1,8 +1,8 @@
 import type { Logger } from '../../types/logger.js'
-import { hear } from './callbacks.js'
 import { errorText } from './error-text.js'
 import type { WarningCode } from './errors.js'
 import type { Events } from './events.js'
+import { ownLog } from './own-log.js'
 
 /** Lines a minute for one code, in the log or on stderr. Events are not limited. */
 const maxPerWindow = 20
@@ -32,7 +32,7 @@ export class Warnings {
 
   constructor(events: () => Events, logger: Logger | false, now: () => number) {
     this.#events = events
-    this.logger = logger && guarded(logger, (error) => this.#logFailed(error))
+    this.logger = logger && ownLog(logger, (error) => this.#logFailed(error))
     this.#now = now
   }
 
@@ -115,18 +115,6 @@ export class Warnings {
     }
     return ++window.count <= maxPerWindow
   }
-}
-
-/** The logger is the app's too: one that throws or rejects must not end the process. */
-function guarded(logger: Logger, failed: (error: unknown) => void): Logger {
-  const method = (level: keyof Logger) => (fields: object, message: string) => {
-    try {
-      hear(logger[level](fields, message), failed)
-    } catch (error) {
-      failed(error)
-    }
-  }
-  return { info: method('info'), warn: method('warn'), error: method('error') }
 }
 
 function print(code: WarningCode, message: string, error: unknown): void {

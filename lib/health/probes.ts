@@ -2,8 +2,10 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { PressureLevel } from '../../types/monitor.js'
 import { isBoolean, plain } from '../core/callbacks.js'
+import { peerText } from '../core/peer-text.js'
 import { type Checks, worst } from './checks.js'
 import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
+import { isFromLoopback } from './loopback.js'
 
 interface ProbesConfig {
   livez: string
@@ -18,6 +20,8 @@ export interface ProbeFacts {
   draining(): boolean
   listening(): boolean
   level(): PressureLevel
+  /** Its highest reading, and of which monitor: for those who may know details. */
+  reading(): { monitor: string; pressure: number }
   /** For how long it has been that. */
   levelMs(): number
   /** Monotonic milliseconds. */
@@ -110,7 +114,7 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level, levelMs, now } = this.#facts
+      const { draining, level, reading, levelMs, now } = this.#facts
       if (select('startup')) {
         if (!this.#started) await this.#startup(() => false)
         put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
@@ -118,7 +122,10 @@ export class Probes {
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {
         const { status, output } = this.#load.judge(level(), levelMs(), now())
-        put('pressure', status, output)
+        const { monitor, pressure } = reading()
+        // Of those that act, none reads more than 0.
+        const cause = pressure === 0 ? '' : `; ${monitor} at ${Math.round(pressure * 100)} %`
+        put('pressure', status, output + cause)
       }
     }
     return own
@@ -169,17 +176,10 @@ export class Probes {
   }
 }
 
-/** A request that a proxy on this machine passed on comes from loopback too, but not from a person here. */
-function isFromLoopback(req: IncomingMessage): boolean {
-  if (req.headers['x-forwarded-for'] !== undefined || req.headers.forwarded !== undefined) return false
-  const address = req.socket.remoteAddress ?? ''
-  return address === '::1' || address.startsWith('127.') || address.startsWith('::ffff:127.')
-}
-
 function detailed(answer: ProbeAnswer | undefined, { probe, only }: Asked, verbose: boolean): string {
   if (answer === undefined)
     return verbose
-      ? `no check '${only}' in ${probe}\n`
+      ? `no check '${peerText(only ?? '')}' in ${probe}\n`
       : JSON.stringify({ status: 'fail', output: `no such check in ${probe}` })
   if (!verbose) {
     const checks = Object.fromEntries(

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache'
 import type { CloseReason, CloseRecord, History } from '../../types/close.js'
 import type { PeerConnection } from '../core/connection.js'
+import { peerOf } from '../core/peer-address.js'
 
 /** There may be one for every connection; the closes, which most do not have yet, are made with the first. */
 class Peer {
@@ -20,9 +21,11 @@ class Peer {
 export class CloseHistory {
   readonly #closes: LRUCache<number, CloseRecord>
   readonly #peers: LRUCache<string, Peer>
+  readonly #ipv6PrefixBits: number
   readonly #beganAt = Date.now()
 
-  constructor(config: { maxCloses: number; maxPeers: number }) {
+  constructor(config: { maxCloses: number; maxPeers: number }, ipv6PrefixBits: number) {
+    this.#ipv6PrefixBits = ipv6PrefixBits
     this.#closes = new LRUCache({ max: config.maxCloses })
     this.#peers = new LRUCache({ max: config.maxPeers })
   }
@@ -33,8 +36,9 @@ export class CloseHistory {
 
   /** A proxy named the peer: the open is that peer's, not the proxy's. */
   noteRename(connection: PeerConnection, before: string): void {
-    const proxy = this.#peers.get(before)
-    if (proxy !== undefined && --proxy.opens === 0 && proxy.closes === undefined) this.#peers.delete(before)
+    const name = peerOf(before, this.#ipv6PrefixBits)
+    const proxy = this.#peers.get(name)
+    if (proxy !== undefined && --proxy.opens === 0 && proxy.closes === undefined) this.#peers.delete(name)
     this.noteOpen(connection)
   }
 
@@ -51,10 +55,11 @@ export class CloseHistory {
 
   #see(remoteAddress: string): Peer {
     const now = Date.now() - this.#beganAt
-    let peer = this.#peers.get(remoteAddress)
+    const name = peerOf(remoteAddress, this.#ipv6PrefixBits)
+    let peer = this.#peers.get(name)
     if (peer === undefined) {
       peer = new Peer(now)
-      this.#peers.set(remoteAddress, peer)
+      this.#peers.set(name, peer)
     } else peer.lastSeen = now
     return peer
   }

@@ -4,7 +4,10 @@ import type { Logger } from '../../types/logger.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 
-/** Lines in one window; in a storm the rest is counted and summed up in one line. */
+type Level = 'debug' | 'info' | 'warn'
+type Refused = Pick<Shed, 'what' | 'reason' | 'status' | 'dryRun' | 'detail'> & { count: number }
+
+/** Lines of one level in one window; in a storm the rest is counted and summed up in one line. */
 const maxLinesPerWindow = 100
 const windowMs = 10_000
 
@@ -20,14 +23,27 @@ const alarming: ReadonlySet<CloseReason> = new Set([
   'handshake-timeout',
 ])
 
+/** How an HTTP connection ends as a rule: thousands of times an hour. */
+const ordinary: ReadonlySet<CloseReason> = new Set([
+  'peer-closed',
+  'server-closed',
+  'idle-timeout',
+  'lifetime',
+  'drain',
+])
+
 /** One structured line a close, and one a window for what was refused. */
 export class CloseLog {
   readonly #logger: Logger
   readonly #clock: Clock
   #windowStart = 0
-  #lines = 0
-  #held = new Map<CloseReason, number>()
-  #refused = new Map<string, number>()
+  readonly #lines: Record<Level, number> = { debug: 0, info: 0, warn: 0 }
+  readonly #held: Record<Level, Map<CloseReason, number>> = {
+    debug: new Map(),
+    info: new Map(),
+    warn: new Map(),
+  }
+  #refused = new Map<string, Refused>()
 
   constructor(logger: Logger, clock: Clock) {
     this.#logger = logger
@@ -35,62 +51,79 @@ export class CloseLog {
   }
 
   note(connection: PeerConnection): void {
-    const { id, protocol, remoteAddress, closeReason: reason, evidence } = connection
+    const { id, protocol, remoteAddress, closeReason: reason, evidence, endNotes } = connection
     if (reason === undefined || evidence === undefined) return
-    if (++this.#lines > maxLinesPerWindow) {
-      this.#held.set(reason, (this.#held.get(reason) ?? 0) + 1)
+    const level = levelOf(reason, protocol === 'http1' && endNotes?.terminated !== true)
+    if (level === 'debug' && (this.#logger.debug === undefined || !this.#logger.isLevelEnabled?.('debug')))
+      return
+    if (++this.#lines[level] > maxLinesPerWindow) {
+      const held = this.#held[level]
+      held.set(reason, (held.get(reason) ?? 0) + 1)
       return
     }
     // The evidence stays an object of its own: `level` and `message` are the logger's words.
     const fields = { event: 'connection:close', id, protocol, remoteAddress, reason, evidence }
     const message = `connection ${id} (${protocol}, ${remoteAddress}) closed: ${reason}${inWords(evidence)}`
-    if (alarming.has(reason)) this.#logger.warn(fields, message)
-    else this.#logger.info(fields, message)
+    this.#logger[level]?.(fields, message)
   }
 
   /** Refusals come by the thousand when they come: they are told once a window, the sockets cut at accept among them. */
-  noteShed({ what, reason, detail, dryRun }: Shed): void {
-    const key = `${what} (${reason}: ${detail}${dryRun ? ', dry run' : ''})`
-    // The detail names a level and a percentage, so there are few; a bound all the same.
-    const bounded =
-      this.#refused.has(key) || this.#refused.size < maxLinesPerWindow ? key : `${what} (${reason})`
-    this.#refused.set(bounded, (this.#refused.get(bounded) ?? 0) + 1)
+  noteShed({ what, reason, status, detail, dryRun }: Shed): void {
+    const key = `${what} ${reason} ${status} ${dryRun}`
+    const refused = this.#refused.get(key)
+    // The detail names a level and a percentage: of many, the last one is told.
+    if (refused === undefined) this.#refused.set(key, { what, reason, status, dryRun, detail, count: 1 })
+    else {
+      refused.count++
+      refused.detail = detail
+    }
   }
 
   /** Ends a window: sums up what was held back. Called every tick. */
   flush(): void {
     if (this.#clock.now - this.#windowStart < windowMs) return
     this.#windowStart = this.#clock.now
-    this.#lines = 0
     if (this.#refused.size > 0) {
-      const refused = this.#refused
-      this.#refused = new Map()
-      this.#logger.warn(
-        { event: 'shed', refused: Object.fromEntries(refused) },
-        `refused in ${span()}: ${listed(refused)}`,
+      const refused = [...this.#refused.values()]
+      this.#refused.clear()
+      const list = refused.map(
+        ({ what, reason, detail, count, dryRun }) =>
+          `${count} x ${what} (${reason}: ${detail}${dryRun ? ', dry run' : ''})`,
       )
+      this.#logger.warn({ event: 'shed', refused }, `refused in ${seconds(windowMs)}: ${list.join(', ')}`)
     }
-    if (this.#held.size > 0) {
-      const held = this.#held
-      this.#held = new Map()
-      const level = [...held.keys()].some((reason) => alarming.has(reason)) ? 'warn' : 'info'
-      const fields = { event: 'connection:close', reasons: Object.fromEntries(held) }
-      this.#logger[level](
-        fields,
-        `more connections closed in ${span()}, without a line each: ${listed(held)}`,
-      )
-    }
+    for (const level of ['debug', 'info', 'warn'] as const) this.#sumUp(level)
+  }
+
+  #sumUp(level: Level): void {
+    this.#lines[level] = 0
+    const held = this.#held[level]
+    if (held.size === 0) return
+    const reasons = Object.fromEntries(held)
+    const list = [...held].map(([reason, count]) => `${count} x ${reason}`).join(', ')
+    held.clear()
+    this.#logger[level]?.(
+      { event: 'connection:close', reasons },
+      `more connections closed in ${seconds(windowMs)}, without a line each: ${list}`,
+    )
   }
 }
 
-const span = () => seconds(windowMs)
-const listed = (counts: ReadonlyMap<string, number>) =>
-  [...counts].map(([what, count]) => `${count} x ${what}`).join(', ')
+function levelOf(reason: CloseReason, isHttpInOrder: boolean): Level {
+  if (alarming.has(reason)) return 'warn'
+  return isHttpInOrder && ordinary.has(reason) ? 'debug' : 'info'
+}
 
-function inWords({ code, message, phase, ageMs, idleMs, webSocketCode }: CloseEvidence): string {
-  const what = [code ?? message, webSocketCode === undefined ? undefined : `close code ${webSocketCode}`]
+function inWords({ code, message, limit, method, path, phase, ...numbers }: CloseEvidence): string {
+  const { ageMs, idleMs, webSocketCode } = numbers
+  // Of an eviction the message says what its limit was; an error that came after it says nothing.
+  const what = [
+    limit === undefined ? (code ?? message) : message,
+    webSocketCode === undefined ? undefined : `close code ${webSocketCode}`,
+  ]
   const cause = what.filter((part) => part !== undefined).map((part) => `, ${part}`)
-  return `${cause.join('')}; in phase ${phase}, open ${seconds(ageMs)}, idle ${seconds(idleMs)}`
+  const request = method === undefined ? '' : ` (${method} ${path})`
+  return `${cause.join('')}; in phase ${phase}${request}, open ${seconds(ageMs)}, idle ${seconds(idleMs)}`
 }
 
 function seconds(ms: number): string {

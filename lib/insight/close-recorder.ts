@@ -3,18 +3,23 @@ import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
+import { defaults } from '../core/defaults.js'
 import type { Warnings } from '../core/warnings.js'
 import { CloseHistory } from './close-history.js'
 import { CloseLog } from './close-log.js'
+import { Stalls } from './stalls.js'
 
 /** Writes down every close: in the history, and as one line in the log. */
 export class CloseRecorder {
   readonly #history: CloseHistory | undefined
   readonly #log: CloseLog | undefined
+  readonly stalls: Stalls
 
-  constructor(config: Pick<ResolvedConfig, 'history'>, clock: Clock, warnings: Warnings) {
-    this.#history = config.history ? new CloseHistory(config.history) : undefined
+  constructor(config: Pick<ResolvedConfig, 'history' | 'limits'>, clock: Clock, warnings: Warnings) {
+    const { ipv6PrefixBits } = config.limits || defaults.limits
+    this.#history = config.history ? new CloseHistory(config.history, ipv6PrefixBits) : undefined
     this.#log = warnings.logger ? new CloseLog(warnings.logger, clock) : undefined
+    this.stalls = new Stalls((write) => warnings.log(write))
   }
 
   noteOpen(connection: PeerConnection): void {
@@ -36,8 +41,9 @@ export class CloseRecorder {
   }
 
   /** Once a tick. */
-  turn(): void {
+  turn(now: number): void {
     this.#log?.flush()
+    this.stalls.turn(now)
   }
 
   read(): History {

@@ -28,6 +28,12 @@ export function gatherEvidence(
   if (connection.rttMs !== undefined) evidence.rttMs = Math.round(connection.rttMs * 10) / 10
   if (notes.errorCode !== undefined) evidence.code = notes.errorCode
   if (notes.errorMessage !== undefined) evidence.message = notes.errorMessage
+  if (notes.limit !== undefined) evidence.limit = notes.limit
+  const request = connection.exchange?.lastRequest()
+  if (request?.method !== undefined) {
+    evidence.method = request.method
+    evidence.path = peerText(request.path)
+  }
   if (frame?.code !== undefined) evidence.webSocketCode = frame.code
   if (frame !== undefined && frame.reason !== '') evidence.webSocketReason = peerText(frame.reason, 123)
   return evidence

@@ -16,6 +16,7 @@ export interface SnapshotSources {
   readonly shed: ReadonlyMap<string, number>
   readonly startedEpoch: number
   readonly attached: number
+  readonly stalls: Snapshot['stalls']
   readonly draining: boolean
   readonly probesPort: number | false
   readonly callbackErrors: number
@@ -85,5 +86,6 @@ export function takeSnapshot(from: SnapshotSources): Snapshot {
       stalledMs: Math.round(clock.stalledMs),
       longestMs: Math.round(clock.longestStallMs),
     },
+    stalls: from.stalls,
   }
 }

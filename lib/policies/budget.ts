@@ -1,3 +1,4 @@
+import type { CloseEvidence } from '../../types/close.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Backlog } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
@@ -59,7 +60,9 @@ export class Budget {
     this.#registry = registry
     this.#endings = endings
     this.#onChange = onChange
-    this.#progress = new Progress(config.stalledMs, readQueues, (connection) => this.#evict(connection))
+    this.#progress = new Progress(config.stalledMs, readQueues, (connection) =>
+      this.#evict(connection, 'budget.stalledMs'),
+    )
   }
 
   /** Looks at what one connection buffers. Called for every connection, every tick on small servers, once a second on large ones. */
@@ -74,7 +77,7 @@ export class Budget {
         drained: connection.transport.drainedBytes(connection),
       })
     }
-    if (buffered > this.#config.perConnectionBytes) this.#evict(connection)
+    if (buffered > this.#config.perConnectionBytes) this.#evict(connection, 'budget.perConnectionBytes')
   }
 
   /**
@@ -88,7 +91,7 @@ export class Budget {
     if (bufferedBytes >= this.#walkFrom) this.#walk()
     const spared = (this.totalBytes / size) * spareShare
     if (bufferedBytes > this.totalBytes * mostInLoop && connection.bufferedSample > spared)
-      this.#evict(connection)
+      this.#evict(connection, 'budget.totalBytes')
   }
 
   /** What a WebSocket is sent while it closes is dropped, and yet `ws` counts it: there it can only become less. */
@@ -123,7 +126,7 @@ export class Budget {
       .sort((a, b) => b.bufferedSample - a.bufferedSample)
     // Those that are closing hold their memory for `closeTimeoutMs` at most; evicting others for it would be unjust.
     const open = holders.filter(({ state }) => state !== 'closing')
-    endHeaviest(open, this.totalBytes, (connection) => this.#evict(connection))
+    endHeaviest(open, this.totalBytes, (connection) => this.#evict(connection, 'budget.totalBytes'))
     // That may be half as much again. What is more is taken from them at once.
     const held = holders.filter(({ endNotes }) => endNotes?.terminated !== true)
     const most = this.totalBytes * mostWithClosing - sumOf(held.filter(({ state }) => state !== 'closing'))
@@ -137,8 +140,21 @@ export class Budget {
     this.#onChange(connection)
   }
 
-  #evict(connection: PeerConnection): void {
-    if (connection.state !== 'closing' && connection.state !== 'closed') this.#endings.evict(connection)
+  #evict(connection: PeerConnection, limit: NonNullable<CloseEvidence['limit']>): void {
+    if (connection.state === 'closing' || connection.state === 'closed') return
+    if (this.#endings.isFirst(connection, 'slow-consumer'))
+      this.#endings.evict(connection, limit, this.#figures(connection, limit))
+  }
+
+  /** What is at its limit, for the operator. */
+  #figures({ bufferedSample, extras, host }: PeerConnection, limit: string): string {
+    const { perConnectionBytes, stalledMs } = this.#config
+    const stillMs = host.clock.now - (extras?.backlog?.progressAt ?? host.clock.now)
+    const still = stillMs > 0 ? `, none was taken for ${stillMs} ms` : ''
+    const its = `${bufferedSample} bytes wait for the peer${still}`
+    if (limit === 'budget.stalledMs') return `${its}; ${limit} is ${stalledMs}`
+    if (limit === 'budget.perConnectionBytes') return `${its}; ${limit} is ${perConnectionBytes}`
+    return `${its}; of all connections ${this.#registry.bufferedBytes} bytes wait, ${limit} is ${this.totalBytes}`
   }
 }
 

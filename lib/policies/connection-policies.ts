@@ -12,13 +12,14 @@ export function createConnectionPolicies(
   config: ResolvedConfig,
   endings: Endings,
   timeoutScale: () => number,
+  onOtherHeartbeat: () => void,
 ): Policy[] {
   const { limits, heartbeat, idle, lifetime } = config
   const policies: Policy[] = []
   if (limits && limits.handshakeTimeoutMs !== false) {
     policies.push(createHandshakeDeadline(limits.handshakeTimeoutMs, endings))
   }
-  if (heartbeat) policies.push(createHeartbeat(heartbeat, endings, timeoutScale))
+  if (heartbeat) policies.push(createHeartbeat(heartbeat, endings, timeoutScale, onOtherHeartbeat))
   // After the heartbeat: who is dead is not idle. And without the section too: a connection may have a timeout of its own.
   policies.push(createIdle(idle || defaults.idle, endings, timeoutScale))
   if (lifetime) policies.push(createLifetime(lifetime, endings))

@@ -1,6 +1,7 @@
 import type { Protocol } from '../../types/connection.js'
 import type { CutConnection, DrainCount, DrainEnds, DrainReport } from '../../types/drain.js'
 import type { PeerConnection } from '../core/connection.js'
+import { pathOfRequest } from '../core/http-exchange.js'
 import { peerText } from '../core/peer-text.js'
 
 /** Named in a report: enough to see what they have in common. */
@@ -25,7 +26,7 @@ export class DrainTally {
       ageMs: Math.round(host.clock.now - opened),
       bufferedBytes,
       // Without its query, in which there may be secrets: this goes to the log.
-      ...(req && { request: peerText(`${req.method} ${req.url?.split('?', 1)[0]}`) }),
+      ...(req && { request: peerText(`${req.method} ${pathOfRequest(req)}`) }),
     })
   }
 

@@ -33,7 +33,10 @@ export class Evictions {
     )
     if (slow.length > 0) {
       slow.sort((a, b) => b.bufferedSample - a.bufferedSample)
-      this.#end(slow, (connection) => this.#endings.evict(connection))
+      this.#end(slow, (connection) => {
+        const message = `${connection.bufferedSample} bytes wait for the peer, and the pressure is at pressure.actions.evict`
+        this.#endings.evict(connection, 'pressure.actions.evict', message)
+      })
       return
     }
     const idle = open.filter((connection) => this.#isIdle(connection, now))

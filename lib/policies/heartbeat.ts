@@ -21,7 +21,10 @@ export function createHeartbeat(
   config: { intervalMs: number; timeoutMs: number },
   endings: Endings,
   timeoutScale: () => number,
+  onOtherHeartbeat: () => void,
 ): Policy {
+  let isOtherTold = false
+
   function ping(connection: PeerConnection, now: number, intervalMs: number, timeoutMs: number): number {
     const behindBytes = connection.transport.bufferedBytes(connection) > largeBytes
     if (!connection.transport.ping(connection)) return now + intervalMs
@@ -55,6 +58,10 @@ export function createHeartbeat(
   return {
     visit(connection, now) {
       if (!connection.transport.pings || connection.state !== 'open') return Number.POSITIVE_INFINITY
+      if (!isOtherTold && connection.transport.hasOtherHeartbeat(connection)) {
+        isOtherTold = true
+        onOtherHeartbeat()
+      }
       const scale = timeoutScale()
       const intervalMs = config.intervalMs * scale
       const timeoutMs = config.timeoutMs * scale

@@ -1,12 +1,13 @@
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
-import { unknownAddress } from '../core/peer-address.js'
 import type { Policy } from '../core/policy.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 
 /** Beyond this share of `maxConnections`, a polite answer costs more than it saves. */
 const hardShare = 1.1
+/** A prefix may be one machine that takes its addresses as it likes, or the few machines of a household. */
+const prefixShare = 2
 /** Spread, so that those who were refused together do not come back together. */
 const retryAfterS = () => 5 + Math.floor(Math.random() * 6)
 
@@ -52,20 +53,16 @@ export class ConnectionLimits {
         retryAfterS: retryAfterS(),
       }
     }
-    // Behind a unix socket nobody has an address: that is no peer.
-    if (
-      peerIsKnown &&
-      maxPerPeer !== false &&
-      connection.remoteAddress !== unknownAddress &&
-      this.#registry.ofPeer(connection.remoteAddress) > maxPerPeer
-    ) {
-      return {
-        status: 429,
-        reason: 'limit',
-        detail: `more than ${maxPerPeer} connections from one address`,
-        retryAfterS: retryAfterS(),
-      }
+    if (!peerIsKnown || maxPerPeer === false) return undefined
+    const { address, prefix } = this.#registry.ofPeer(connection)
+    if (address <= maxPerPeer && prefix <= maxPerPeer * prefixShare) return undefined
+    const whose = address > maxPerPeer ? 'address' : 'IPv6 prefix'
+    const most = address > maxPerPeer ? maxPerPeer : maxPerPeer * prefixShare
+    return {
+      status: 429,
+      reason: 'limit',
+      detail: `more than ${most} connections from one ${whose}`,
+      retryAfterS: retryAfterS(),
     }
-    return undefined
   }
 }

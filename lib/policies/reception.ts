@@ -5,6 +5,7 @@ import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
+import { plainAddress } from '../core/peer-address.js'
 import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import type { Drain } from './drain.js'
@@ -21,7 +22,9 @@ export interface ReceptionDesk {
   /** Takes the peer's address from trusted proxies; `true`: it is another than before. */
   namePeer(connection: PeerConnection, req: IncomingMessage): boolean
   /** Whether an address is the peer's own at accept: nobody between us is trusted to name it. */
-  peersAreKnown(): boolean
+  peerIsKnown(connection: PeerConnection): boolean
+  /** Whom trusted proxies name; `undefined` where there are none. */
+  clientAddress(req: IncomingMessage): string | undefined
   onShed(shed: Shed): void
   onPriorityError(error: unknown): void
 }
@@ -60,7 +63,7 @@ export class Reception {
     // A dry run lets it in, and tells of it by its first request as of any that is over the limit.
     if (this.#limits?.overHardCap() !== true || this.#endings.dryRun) return false
     const detail = 'more than 110 % of limits.maxConnections'
-    const remoteAddress = socket.remoteAddress ?? 'unknown'
+    const remoteAddress = plainAddress(socket.remoteAddress)
     this.#count('limit')
     this.#desk.onShed({
       what: 'connection',
@@ -77,7 +80,7 @@ export class Reception {
   judge(connection: PeerConnection): void {
     const { exchange } = connection
     if (exchange === undefined) return
-    exchange.peerJudged = this.#desk.peersAreKnown()
+    exchange.peerJudged = this.#desk.peerIsKnown(connection)
     exchange.refusal = this.#limits?.judge(connection, exchange.peerJudged)
   }
 
@@ -86,10 +89,11 @@ export class Reception {
     if (this.#desk.answerProbe(req, res)) return true
     if (this.#drain.active) connection.retire('drain')
     const refusal = this.#overLimit(connection, req) ?? this.#shedding?.request(req)
-    if (refusal === undefined || !this.#refuses('request', refusal, connection.remoteAddress, connection)) {
+    if (refusal === undefined) {
       if (this.#closing?.active === true) this.#makeLast(connection, this.#closing)
       return false
     }
+    if (!this.#refuses('request', refusal, connection.remoteAddress, connection)) return false
     if (connection.exchange !== undefined && keepsConnection(refusal, req)) {
       connection.exchange.keptRefusal = refusal
     } else {
@@ -104,7 +108,7 @@ export class Reception {
   strayRequest(req: IncomingMessage, res: ServerResponse): boolean {
     if (this.#desk.answerProbe(req, res)) return true
     const refusal = this.#shedding?.request(req)
-    const remoteAddress = req.socket.remoteAddress ?? 'unknown'
+    const remoteAddress = this.#desk.clientAddress(req) ?? plainAddress(req.socket?.remoteAddress)
     if (refusal === undefined || !this.#refuses('request', refusal, remoteAddress)) return false
     this.#desk.answerRefusal(res, refusal)
     return true
@@ -119,9 +123,13 @@ export class Reception {
   }
 
   #makeLast(connection: PeerConnection, closing: PressureAction): void {
-    if (connection.endNotes?.pendingReason === undefined && this.#endings.isFirst(connection, 'shed'))
+    // It is served, and then ends as any other whose response says `Connection: close`: nothing of it was shed.
+    if (
+      connection.endNotes?.pendingReason === undefined &&
+      this.#endings.isFirst(connection, 'server-closed')
+    )
       closing.count++
-    this.#endings.retire(connection, 'shed')
+    this.#endings.retire(connection, 'server-closed')
   }
 
   /** A limit's refusal, judged again: there may be room by now, or a proxy has named the peer. */

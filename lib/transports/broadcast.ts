@@ -39,6 +39,7 @@ export function broadcast(
     const isCongested = connection?.congested === true || client.bufferedAmount > host.highWaterBytes
     if (isCongested && congested === 'skip') result.skipped++
     else if (isCongested && congested === 'close' && connection !== undefined) {
+      connection.noteEnd().errorMessage ??= `congested at a broadcast: ${client.bufferedAmount} bytes wait for the peer`
       connection.close('slow-consumer')
       result.closed++
     } else {

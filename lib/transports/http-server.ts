@@ -74,7 +74,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
       return true
     }
     releaseWaiting(connection.exchange)
-    if (connection.exchange !== undefined) connection.exchange.requestSeen = true
+    if (connection.exchange !== undefined) {
+      connection.exchange.requestSeen = true
+      connection.exchange.noteRequest(req, true)
+    }
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
       listeners.watchUpgrade(connection)

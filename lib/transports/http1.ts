@@ -55,6 +55,7 @@ export const http1: PeerTransport = {
   bufferedBytes,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
+  hasOtherHeartbeat: () => false,
   isPaused: () => false,
   /** Only while a body comes. */
   pause(connection) {

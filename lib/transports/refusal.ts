@@ -5,11 +5,11 @@ import type { Refusal } from '../core/refusal.js'
 
 const statusText = { 503: 'Service Unavailable', 429: 'Too Many Requests' } as const
 
-/** The header that says why work was refused. */
+/** The header that says why work was refused, in a word. Which monitor or limit it was is the operator's to know: in the `shed` event. */
 export const reasonHeader = 'Peerpulse-Reason'
 
-/** One sentence for a person with curl. */
-const body = ({ reason, detail }: Refusal) => `${reason}: ${detail}\n`
+/** For a person with curl. */
+const body = ({ reason, retryAfterS }: Refusal) => `${reason}, retry after ${retryAfterS} s\n`
 
 /** Answers a request in the app's place. */
 export function refuseRequest(res: ServerResponse, refusal: Refusal): void {
@@ -17,7 +17,7 @@ export function refuseRequest(res: ServerResponse, refusal: Refusal): void {
   const text = body(refusal)
   res.writeHead(refusal.status, {
     'Retry-After': String(refusal.retryAfterS),
-    [reasonHeader]: `${refusal.reason}; ${refusal.detail}`,
+    [reasonHeader]: refusal.reason,
     'Cache-Control': 'no-store',
     'Content-Type': 'text/plain; charset=utf-8',
     'Content-Length': String(Buffer.byteLength(text)),
@@ -33,7 +33,7 @@ export function refuseUpgrade(connection: PeerConnection, refusal: Refusal): voi
   connection.settle(refusal.reason)
   socket.write(
     `HTTP/1.1 ${refusal.status} ${statusText[refusal.status]}\r\nConnection: close\r\nRetry-After: ${refusal.retryAfterS}\r\n` +
-      `${reasonHeader}: ${refusal.reason}; ${refusal.detail}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+      `${reasonHeader}: ${refusal.reason}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
   )
   // Whatever the peer still sends is read and dropped, so that its FIN is seen.
   socket.resume()

@@ -53,8 +53,15 @@ export class Targets {
 
   /** Whether every http server that is attached listens, and there is one. */
   get listening(): boolean {
-    const servers = this.#servers()
+    const servers = this.servers()
     return servers.length > 0 && servers.every((server) => server.listening)
+  }
+
+  /** Those that have WebSockets, as far as can be seen: servers that take upgrades, and WebSocketServers. */
+  get withWebSockets(): object[] {
+    return [...this.#attached].flatMap(([target, { server }]) =>
+      server === undefined || server.listenerCount('upgrade') > 0 ? [target] : [],
+    )
   }
 
   attach(targets: readonly AttachTarget[]): void {
@@ -63,7 +70,7 @@ export class Targets {
 
   /** Refuses new connections and leaves the open ones alone; `server.close()` would end pooled sockets under their next request. */
   stopListening(): void {
-    for (const server of this.#servers()) this.#stop(server)
+    for (const server of this.servers()) this.#stop(server)
   }
 
   /**
@@ -71,7 +78,7 @@ export class Targets {
    * reset by it, since whoever was on the way to this worker is handed to another. `true`: others listen in our place.
    */
   leaveSharedPorts(): boolean {
-    const shared = this.#servers().filter((server) => server.listening && sharesPort(server))
+    const shared = this.servers().filter((server) => server.listening && sharesPort(server))
     for (const server of shared) this.#stop(server)
     return shared.length > 0 || cluster.worker?.exitedAfterDisconnect === true
   }
@@ -90,7 +97,8 @@ export class Targets {
     this.#attached.clear()
   }
 
-  #servers(): HttpServer[] {
+  /** The http and https servers. */
+  servers(): HttpServer[] {
     return [...this.#attached.values()].flatMap(({ server }) => server ?? [])
   }
 

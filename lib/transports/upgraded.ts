@@ -19,6 +19,7 @@ export const upgraded: PeerTransport = {
   bufferedBytes: ({ socket }) => socket.writableLength,
   drainedBytes: ({ socket }) => drainedBytes(socket),
   ping: () => false,
+  hasOtherHeartbeat: () => false,
   isPaused: ({ socket }) => socket.isPaused(),
   /** Its library may count on what it has set going. */
   pause: () => false,

@@ -18,6 +18,7 @@ import {
   closeFrameFrom,
   controlBytesDue,
   endsForPings,
+  isKeptAlive,
   isWebSocket,
   mustMask,
   OPEN,
@@ -52,6 +53,7 @@ export const websocket: PeerTransport = {
     }
     return true
   },
+  hasOtherHeartbeat: (connection) => isKeptAlive(webSocketOf(connection)),
   isPaused: (connection) =>
     connection.extras?.readPaused === true ||
     webSocketOf(connection).isPaused === true ||
@@ -140,7 +142,7 @@ export class WebSocketListeners {
       connection.markSeen()
       const webSocket = webSocketOf(connection)
       // The app may have taken all listeners off. Without any, a malformed frame in this chunk would end the process.
-      if (webSocket.listenerCount?.('error', onError) === 0) webSocket.on('error', onError)
+      if (webSocket.listenerCount('error', onError) === 0) webSocket.on('error', onError)
       // We hear a chunk before `ws` does. If the WebSocket is closing already, the app went first.
       if (appIsClosing(connection)) connection.noteEnd().serverWentFirst = true
       noteControlFrames(connection, chunk)

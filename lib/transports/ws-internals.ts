@@ -18,9 +18,15 @@ export interface WebSocketLike {
   terminate(): void
   send(data: unknown, options: { binary?: boolean }): void
   on(event: string, listener: (...args: never[]) => void): unknown
-  /** How often this listener is there. */
-  listenerCount?(event: string, listener: unknown): number
+  /** With `listener`: how often that one is there. */
+  listenerCount(event: string, listener?: unknown): number
   removeListener(event: string, listener: (...args: never[]) => void): unknown
+}
+
+/** Whether somebody keeps book of its pongs, as the README of `ws` says and crossws does. A listener alone may only want to know. */
+export function isKeptAlive(webSocket: WebSocketLike): boolean {
+  const { isAlive, _isAlive } = webSocket as { isAlive?: unknown; _isAlive?: unknown }
+  return typeof (isAlive ?? _isAlive) === 'boolean' && webSocket.listenerCount('pong') > 0
 }
 
 /** `WebSocket.OPEN`. */

@@ -39,12 +39,12 @@ test('whatever hangs, the process is gone at its deadline, and says whom it cut 
   assert.ok(tookMs < deadlineMs + 500 + patienceMs, `${tookMs} ms`)
   assert.equal(((await goodbye) as [number])[0], 1012, 'a hook that hangs takes nothing from the peers')
   assert.equal(await ended, 'cut off')
-  const report = said.find((line) => line.startsWith('drained in')) ?? assert.fail(said.join('\n'))
+  const report = said.find((line) => line.startsWith('peerpulse: drained in')) ?? assert.fail(said.join('\n'))
   assert.match(report, /cut off at the deadline: .*http1, 127\.0\.0\.1, GET \/endless/)
   assert.match(report, /websocket, 127\.0\.0\.1/)
   for (const hook of ['beforeShutdown', 'onSignal', 'onShutdown'])
     assert.ok(
-      said.some((line) => line.startsWith(`drain.${hook} threw: no end in`)),
+      said.some((line) => line.startsWith(`peerpulse: drain.${hook} threw: no end in`)),
       `${hook}\n${said.join('\n')}`,
     )
 })

@@ -14,7 +14,7 @@ for (const [path, words, log] of [
   ['/throw', /Uncaught: Error: an exception\n/, false],
   ['/reject', /Uncaught: Error: a rejection\n/, false],
   ['/nothing', /Uncaught: undefined\n/, false],
-  ['/throw', /^uncaughtException: the process drains, and exits with 1$/m, true],
+  ['/throw', /^peerpulse: uncaughtException: the process drains, and exits with 1$/m, true],
 ] as const) {
   test(`after ${path}${log ? ', with a log,' : ''} nobody is cut off, and the exit code is 1`, async (t) => {
     const child = spawn(process.execPath, [script, log ? 'log' : 'no'])

@@ -89,6 +89,14 @@ describe('wrong types', () => {
       { limits: { maxConnections: 1.5 } },
       'limits.maxConnections: must be a whole number above 0, or false, not 1.5',
     ],
+    ...[0, 129, 64.5, false, '64'].map(
+      (bits) =>
+        [
+          `a prefix of ${bits}`,
+          { limits: { ipv6PrefixBits: bits } },
+          `limits.ipv6PrefixBits: must be a whole number from 1 to 128, not ${bits === '64' ? "'64'" : bits}`,
+        ] as [string, object, string],
+    ),
     [
       'a size in words',
       { budget: { totalBytes: '64 MiB' } },

@@ -22,9 +22,9 @@ test('small-box: who stops reading is closed as slow-consumer, and who reads is 
 test('small-box: on a box that is too small it says so, refuses, and serves who pays for longer', async () => {
   // After the warm-up of 10 s.
   await using example = await startExample('small-box', { LIMIT_MIB: '40' })
-  await example.printed(/^pressure is critical \(was \w+\): (rss|heap|container) at \d+ %; /m)
+  await example.printed(/^peerpulse: pressure is critical \(was \w+\): (rss|heap|container) at \d+ %; /m)
   const refused = await ask(`${example.url}/`)
   assert.equal(refused.status, 503)
-  assert.match(String(refused.headers['peerpulse-reason']), /^shed; level critical, /)
+  assert.equal(refused.headers['peerpulse-reason'], 'shed')
   assert.equal((await ask(`${example.url}/livez`)).status, 200)
 })

@@ -30,6 +30,7 @@ import {
   peerpulse,
   type ResolvedConfig,
   type Snapshot,
+  type Stall,
   type Tracked,
   warningCodes,
 } from '../../lib/index.js'
@@ -54,6 +55,9 @@ peerpulse({
   dryRun: true,
 })
 peerpulse({ pressure: { memory: false, enter: [0.5, 0.6], priority: (req) => (req.url === '/pay' ? 1 : 0) } })
+peerpulse({ limits: { ipv6PrefixBits: 56 } })
+// @ts-expect-error a prefix is a number
+peerpulse({ limits: { ipv6PrefixBits: false } })
 peerpulse({ limits: { trustProxy: (address, hop) => hop === 0 && address.startsWith('10.') } })
 peerpulse({ probes: { details: (req) => req.headers.authorization === 'secret' }, log: pino() })
 peerpulse({ drain: { signals: ['SIGTERM'], beforeShutdown: async () => {}, onSignal: () => {} } })
@@ -155,6 +159,11 @@ pulse
   .once('pressure:level', ({ level }) => holds<Same<typeof level, PressureLevel>>())
   .on('warning', async ({ code }) => void code)
 const listener = (shed: PeerpulseEvents['shed']) => void shed.status
+pulse.on('stall', ({ at, ms, ongoing }) => void [at, ms, ongoing satisfies boolean])
+holds<Same<ReturnType<typeof pulse.snapshot>['stalls'], Stall[]>>()
+holds<Same<CloseEvidence['path'], string | undefined>>()
+// A logger needs no debug.
+peerpulse({ log: { info() {}, warn() {}, error() {} } })
 pulse.on('shed', listener).off('shed', listener)
 // @ts-expect-error no such event
 pulse.on('connection:end', () => {})
