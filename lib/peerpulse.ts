@@ -371,6 +371,8 @@ class Pulse implements Peerpulse {
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
+      refusesRequests: () =>
+        !this.config.dryRun && this.#control?.actions.all.refuseRequests.active === true,
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,

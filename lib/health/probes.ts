@@ -19,6 +19,8 @@ export interface ProbeFacts {
   level(): PressureLevel
   /** For how long it has been that. */
   levelMs(): number
+  /** Whether no request is served because of it. */
+  refusesRequests(): boolean
   /** Monotonic milliseconds. */
   now(): number
   /** Nobody is to be kept away for load. */
@@ -109,14 +111,14 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level, levelMs, now } = this.#facts
+      const { draining, level, levelMs, now, refusesRequests } = this.#facts
       if (select('startup')) {
         if (!this.#started) await this.#startup(() => false)
         put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
       }
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {
-        const { status, output } = this.#load.judge(level(), levelMs(), now())
+        const { status, output } = this.#load.judge(level(), levelMs(), now(), refusesRequests())
         put('pressure', status, output)
       }
     }
