@@ -39,6 +39,7 @@ import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
 import { describeHolders, topHolders } from './insight/holders.js'
 import { takeSnapshot } from './insight/snapshot.js'
+import { describeCollected, KeptMemory } from './monitors/kept-memory.js'
 import { memoryLimit } from './monitors/memory-limit.js'
 import { createMonitors } from './monitors/standard-monitors.js'
 import { Budget, totalBudget } from './policies/budget.js'
@@ -367,11 +368,17 @@ class Pulse implements Peerpulse {
     if (!pressure) return undefined
     const caps = { totalBytes: this.#budget?.totalBytes, maxConnections: limits && limits.maxConnections }
     const { clock, registry } = this.#lifecycle
+    const kept = new KeptMemory((collected) =>
+      this.#warnings.log((logger) =>
+        logger.info({ event: 'pressure:collected', ...collected }, describeCollected(collected)),
+      ),
+    )
     return new PressureControl(
       pressure,
-      createMonitors(pressure, clock, registry, caps),
+      createMonitors(pressure, clock, registry, caps, undefined, kept),
       registry,
       this.#endings,
+      kept,
       (change) => {
         const { level, previous, monitor } = change
         const holders = topHolders(registry.all())
@@ -411,6 +418,7 @@ class Pulse implements Peerpulse {
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
       reading: () => this.#control?.pressure ?? { monitor: 'none', pressure: 0 },
+      refusesRequests: () => !this.config.dryRun && this.#control?.actions.all.refuseRequests.active === true,
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,

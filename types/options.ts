@@ -146,7 +146,7 @@ export interface DrainOptions {
   hookTimeoutMs?: number | undefined
 }
 
-/** Readiness warns from the level `elevated` on; when and for how long it fails. Out of rotation, a process has others carry its load. */
+/** Readiness warns from the level `elevated` on, and fails while requests are refused. Where they are served at `critical`: when and for how long it fails. Out of rotation, a process has others carry its load. */
 export interface LoadReadinessOptions {
   /** It fails once the level has been `critical` for this long. Default 5 000: a dwell. */
   failAfterMs?: number | undefined

@@ -10,8 +10,9 @@ export interface CloseReasonEntry {
 }
 
 /**
- * Every close reason. Codes are those of RFC 6455 section 7.4.1 and the IANA registry: 1001 going away, 1008 policy
- * violation, 1012 service restart, 1013 try again later. docs/close-reasons.md is held against this table by a test.
+ * Every close reason. Codes are those of RFC 6455 section 7.4.1 and the IANA registry: 1001 going away, 1012
+ * service restart, 1013 try again later, which is sent wherever a client should come back later: some take the other codes
+ * that would fit, 1008 and 1011, for final. docs/close-reasons.md is held against this table by a test.
  */
 export const closeReasons: Readonly<Record<CloseReason, CloseReasonEntry>> = {
   'peer-closed': {
@@ -45,7 +46,7 @@ export const closeReasons: Readonly<Record<CloseReason, CloseReasonEntry>> = {
     meaning: 'It reached its maximum age, so that a fleet rebalances.',
   },
   'slow-consumer': {
-    webSocketCode: 1008,
+    webSocketCode: 1013,
     reconnect: 'later',
     meaning: 'It did not read what was sent, and was evicted to protect the memory.',
   },
@@ -80,7 +81,7 @@ export const closeReasons: Readonly<Record<CloseReason, CloseReasonEntry>> = {
     meaning: 'The app closed it, or the response said `Connection: close`.',
   },
   'server-error': {
-    webSocketCode: 1011,
+    webSocketCode: 1013,
     reconnect: 'later',
     meaning: 'The app threw, or destroyed it with an error.',
   },

@@ -8,9 +8,10 @@ export interface LoadReadinessConfig {
 }
 
 /**
- * What readiness says of the pressure. A process that is out of rotation sheds its load onto the others, and the next
- * one falls: so it goes only when the pressure stays critical, comes back after a time even if it still is, and then
- * stays for as long as it was away. Of a fleet under load, half at most is out.
+ * What readiness says of the pressure. A process that refuses every request is not ready: in the rotation it would help
+ * nobody. While it still serves, its load goes onto the others when it is out, and the next one falls: so then it goes
+ * only when the pressure stays critical, comes back after a time even if it still is, and then stays for as long as
+ * it was away. Of a fleet under load, half at most is out.
  */
 export class LoadReadiness {
   readonly #config: LoadReadinessConfig | false
@@ -22,9 +23,15 @@ export class LoadReadiness {
     this.#config = config
   }
 
-  /** `levelMs`: for how long it has been this level. */
-  judge(level: PressureLevel, levelMs: number, now: number): { status: CheckStatus; output: string } {
+  /** `levelMs`: for how long it has been this level. `refusesAll`: no request is served. */
+  judge(
+    level: PressureLevel,
+    levelMs: number,
+    now: number,
+    refusesAll = false,
+  ): { status: CheckStatus; output: string } {
     const words = `the pressure is ${level}`
+    if (refusesAll && this.#config) return { status: 'fail', output: `${words}; every request is refused` }
     if (level !== 'critical' || !this.#config) {
       if (this.#isOut) this.#comeBack(now)
       return { status: level === 'normal' ? 'pass' : 'warn', output: words }

@@ -24,6 +24,8 @@ export interface ProbeFacts {
   reading(): { monitor: string; pressure: number }
   /** For how long it has been that. */
   levelMs(): number
+  /** Whether no request is served because of it. */
+  refusesRequests(): boolean
   /** Monotonic milliseconds. */
   now(): number
   /** Nobody is to be kept away for load. */
@@ -114,14 +116,14 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level, reading, levelMs, now } = this.#facts
+      const { draining, level, reading, levelMs, now, refusesRequests } = this.#facts
       if (select('startup')) {
         if (!this.#started) await this.#startup(() => false)
         put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
       }
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {
-        const { status, output } = this.#load.judge(level(), levelMs(), now())
+        const { status, output } = this.#load.judge(level(), levelMs(), now(), refusesRequests())
         const { monitor, pressure } = reading()
         // Of those that act, none reads more than 0.
         const cause = pressure === 0 ? '' : `; ${monitor} at ${Math.round(pressure * 100)} %`

@@ -1,6 +1,7 @@
 import type { Monitor } from '../../types/monitor.js'
 import type { Cgroup, CgroupVersion } from './cgroup.js'
 import { type OpenFiles, openFiles } from './files.js'
+import { KeptMemory, KeptShare } from './kept-memory.js'
 
 /** The files that tell what a control group uses, and the line of `memory.stat` with what the kernel would drop. */
 const accounts: Record<CgroupVersion, { usage: string; inactiveFile: RegExp }> = {
@@ -21,6 +22,7 @@ const fullLookAbove = 0.5
 export function createContainerMonitor(
   cgroup: Cgroup,
   files: OpenFiles = openFiles(),
+  kept: KeptMemory = new KeptMemory(),
 ): Monitor & { readonly isReadable: boolean } {
   const { version, directory, limitBytes, limitSource } = cgroup
   const { usage, inactiveFile } = accounts[version]
@@ -28,6 +30,7 @@ export function createContainerMonitor(
   let workingSetBytes = 0
   let isReadable = true
   let isOpen = false
+  const share = new KeptShare(kept)
 
   const bytesIn = (name: string, pattern: RegExp): number => {
     const path = `${directory}/${name}`
@@ -55,9 +58,16 @@ export function createContainerMonitor(
       isOpen = true
       // The two files are not of one moment.
       workingSetBytes = Math.max(0, usageBytes - cached)
-      return workingSetBytes / limitBytes
+      return share.needed(workingSetBytes, limitBytes) / limitBytes
     },
-    describe: () => ({ limitBytes, limitSource, usageBytes, workingSetBytes, version }),
+    describe: () => ({
+      limitBytes,
+      limitSource,
+      usageBytes,
+      workingSetBytes,
+      keptBytes: share.bytes,
+      version,
+    }),
     stop: () => files.close(),
   }
 }

@@ -7,6 +7,7 @@ import { type Cgroup, findCgroup } from './cgroup.js'
 import { createConnectionsMonitor } from './connections.js'
 import { createContainerMonitor } from './container.js'
 import { createHeapMonitor } from './heap.js'
+import { KeptMemory } from './kept-memory.js'
 import { createLoopDelayMonitor } from './loop-delay.js'
 import { createLoopUtilizationMonitor } from './loop-utilization.js'
 import { memoryLimit } from './memory-limit.js'
@@ -20,6 +21,7 @@ export function createMonitors(
   caps: { totalBytes: number | undefined; maxConnections: number | false },
   /** The control group that limits this process; `null`: none does. */
   cgroup: Cgroup | null = findCgroup() ?? null,
+  kept: KeptMemory = new KeptMemory(),
 ): Monitor[] {
   const monitors = [
     createLoopDelayMonitor(clock, pressure.eventLoop),
@@ -27,10 +29,10 @@ export function createMonitors(
   ]
   if (pressure.memory) {
     const limit = memoryLimit(pressure.memory.limitBytes)
-    const container = cgroup === null ? undefined : createContainerMonitor(cgroup)
+    const container = cgroup === null ? undefined : createContainerMonitor(cgroup, undefined, kept)
     const rssActs = () => limit.source === 'option' || container?.isReadable !== true
     if (container !== undefined) monitors.push(container)
-    monitors.push(createHeapMonitor(limit), createRssMonitor(limit, rssActs))
+    monitors.push(createHeapMonitor(limit), createRssMonitor(limit, kept, rssActs))
   }
   if (caps.totalBytes !== undefined)
     monitors.push(createBufferedMonitor(() => registry.bufferedBytes, caps.totalBytes))

@@ -7,6 +7,8 @@ import type { PressureAction } from './pressure-actions.js'
 const mostAtOnce = 64
 /** Until the memory of those that were evicted can show in a reading: a close frame's answer, a collection. */
 const settleMs = 1_000
+/** Where closing idle peers does not help, it is tried more and more seldom. */
+const longestSettleMs = 60_000
 /** Whoever had traffic since is in use. */
 const leastIdleMs = 10_000
 
@@ -16,6 +18,10 @@ export class Evictions {
   readonly #endings: Endings
   readonly #action: PressureAction
   #nextAt = 0
+  #nextIdleAt = 0
+  #idleSettleMs = settleMs
+  #pressureBefore = Number.POSITIVE_INFINITY
+  #collectionsBefore = 0
 
   constructor(registry: Registry, endings: Endings, action: PressureAction) {
     this.#registry = registry
@@ -23,9 +29,14 @@ export class Evictions {
     this.#action = action
   }
 
-  /** Called after every reading. */
-  update(now: number): void {
-    if (!this.#action.active || now < this.#nextAt) return
+  /** Called after every reading. `collections`: how often memory was collected; `undefined` where it is not memory that presses. */
+  update(now: number, pressure: number, collections: number | undefined): void {
+    if (!this.#action.active) {
+      this.#pressureBefore = Number.POSITIVE_INFINITY
+      this.#collectionsBefore = 0
+      return
+    }
+    if (now < this.#nextAt) return
     this.#nextAt = now + settleMs
     const open = this.#registry.all().filter(({ state }) => state === 'open' || state === 'draining')
     const slow = open.filter(
@@ -39,9 +50,25 @@ export class Evictions {
       })
       return
     }
+    if (!this.#mayEndIdle(now, pressure, collections)) return
     const idle = open.filter((connection) => this.#isIdle(connection, now))
     idle.sort((a, b) => a.active - b.active)
     this.#end(idle, (connection) => void this.#endings.close(connection, 'shed'))
+  }
+
+  /**
+   * Idle peers have done nothing wrong, so closing them must help. What they held is free only after a collection: of
+   * memory there is one before each round.
+   */
+  #mayEndIdle(now: number, pressure: number, collections: number | undefined): boolean {
+    if (collections === undefined ? now < this.#nextIdleAt : collections <= this.#collectionsBefore)
+      return false
+    const hasHelped = pressure < this.#pressureBefore
+    this.#idleSettleMs = hasHelped ? settleMs : Math.min(longestSettleMs, 2 * this.#idleSettleMs)
+    this.#nextIdleAt = now + this.#idleSettleMs
+    this.#collectionsBefore = collections ?? 0
+    this.#pressureBefore = pressure
+    return true
   }
 
   #isIdle(connection: PeerConnection, now: number): boolean {

@@ -8,6 +8,8 @@ import { Evictions } from './evictions.js'
 import { type LevelChange, Pressure } from './pressure.js'
 import { PressureActions } from './pressure-actions.js'
 import { ReadPauses } from './read-pauses.js'
+import { Reopening } from './reopening.js'
+import { type Reclaim, WayBack } from './way-back.js'
 
 /** Far from any threshold the monitors are read once in so many ticks, else twice as often. */
 const calmTicksPerReading = 10
@@ -17,8 +19,14 @@ const calmPressure = 0.5
 export class PressureControl {
   readonly pressure: Pressure
   readonly actions: PressureActions
+  readonly reopening = new Reopening()
+  readonly #config: ResolvedPressure
+  readonly #endings: Endings
+  readonly #wayBack: WayBack
   readonly #pauses: ReadPauses
   readonly #evictions: Evictions
+  /** Whether it was memory that pressed last. */
+  #isMemorys = false
   #ticks = 0
 
   constructor(
@@ -26,6 +34,7 @@ export class PressureControl {
     monitors: readonly Monitor[],
     registry: Registry,
     endings: Endings,
+    reclaim: Reclaim,
     onChange: (change: LevelChange) => void,
     onMonitorError: (monitor: string, error: unknown, consequence?: string) => void,
   ) {
@@ -33,6 +42,9 @@ export class PressureControl {
     const standard = monitors.filter(({ name }) => !given.has(name))
     this.pressure = new Pressure(config, [...standard, ...config.monitors], onChange, onMonitorError)
     this.actions = new PressureActions(config)
+    this.#config = config
+    this.#endings = endings
+    this.#wayBack = new WayBack(reclaim, config)
     const { pauseReading, evict } = this.actions.all
     this.#pauses = new ReadPauses(registry, endings, pauseReading)
     this.#evictions = new Evictions(registry, endings, evict)
@@ -45,10 +57,32 @@ export class PressureControl {
   tick(now: number): void {
     const { pressure } = this
     const ticks = pressure.pressure < calmPressure ? calmTicksPerReading : calmTicksPerReading / 2
-    if (this.#ticks++ % ticks !== 0 || !pressure.update(now)) return
-    this.actions.update(pressure, now, lapMs)
+    if (this.#ticks++ % ticks !== 0) return
+    const isWarm = pressure.update(now)
+    // A collection stops the loop, so it is nothing for a pulse that only watches.
+    this.#wayBack.update(pressure, now, !this.#endings.dryRun)
+    if (!isWarm) return
+    this.#act(now)
     this.#pauses.update(now)
-    this.#evictions.update(now)
+    this.#evictions.update(now, pressure.pressure, this.#collections)
+  }
+
+  #act(now: number): void {
+    const { pressure, actions, reopening } = this
+    const { enter } = this.#config
+    const { refuseRequests } = actions.all
+    const refused = refuseRequests.active
+    actions.update(pressure, now, lapMs)
+    if (pressure.pressure >= enter[0]) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
+    if (refuseRequests.active) reopening.stop()
+    else if (refused && this.#isMemorys) reopening.start(pressure.pressure)
+    else reopening.update(pressure.pressure, enter[0])
+    pressure.staysElevated = reopening.isActive || (refuseRequests.active && this.#isMemorys)
+  }
+
+  /** How often memory was collected under this pressure; `undefined` where it is not memory, or only watched. */
+  get #collections(): number | undefined {
+    return this.#isMemorys && !this.#endings.dryRun ? this.#wayBack.collections : undefined
   }
 
   /** Called for every connection, once a lap. */

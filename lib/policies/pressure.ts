@@ -19,6 +19,8 @@ export class Pressure {
   /** The highest reading of those monitors that act. */
   pressure = 0
   monitor = 'none'
+  /** Set while requests are let in again little by little: `normal` it is only when that is over. */
+  staysElevated = false
   readonly readings: Record<string, number> = {}
   readonly monitors: readonly Monitor[]
   readonly #config: PressureConfig
@@ -113,10 +115,9 @@ export class Pressure {
       this.pressure >= enter[1] ? 'critical' : this.pressure >= enter[0] ? 'elevated' : 'normal'
     if (ranks[entered] > ranks[this.level]) return entered
     if (now - this.since < dwellMs) return this.level
-    if (this.level === 'critical' && this.pressure < leave[1])
-      return this.pressure < leave[0] ? 'normal' : 'elevated'
-    if (this.level === 'elevated' && this.pressure < leave[0]) return 'normal'
-    return this.level
+    const isCalm = this.pressure < leave[0] && !this.staysElevated
+    if (this.level === 'critical' && this.pressure < leave[1]) return isCalm ? 'normal' : 'elevated'
+    return this.level === 'elevated' && isCalm ? 'normal' : this.level
   }
 }
 

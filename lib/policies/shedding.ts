@@ -23,11 +23,20 @@ export class Shedding {
   }
 
   upgrade(req: IncomingMessage): Refusal | undefined {
-    return this.#judge(this.#control.actions.all.refuseUpgrades, req)
+    return this.#refusalOf(this.#control.actions.all.refuseUpgrades, req)
   }
 
   request(req: IncomingMessage): Refusal | undefined {
-    return this.#judge(this.#control.actions.all.refuseRequests, req)
+    return this.#refusalOf(this.#control.actions.all.refuseRequests, req)
+  }
+
+  #refusalOf(action: PressureAction, req: IncomingMessage): Refusal | undefined {
+    const refusal = this.#judge(action, req)
+    const { reopening } = this.#control
+    if (refusal !== undefined || action.at === undefined || !reopening.isActive) return refusal
+    if (this.#priorityOf(req) > 0 || reopening.admits()) return undefined
+    action.count++
+    return this.#refusal()
   }
 
   #judge(action: PressureAction, req: IncomingMessage): Refusal | undefined {

@@ -55,6 +55,17 @@ describe('readiness under pressure', () => {
     assert.equal(load.judge('critical', 5_000, 3_605_000).status, 'fail')
   })
 
+  test('fails at once, and for as long, as every request is refused: nobody else has to take over what is not served', () => {
+    const load = new LoadReadiness(config)
+    for (const second of [0, 1, 29, 31, 59, 600]) {
+      const { status, output } = load.judge('critical', second * 1_000, second * 1_000, true)
+      assert.equal(status, 'fail', `after ${second} s`)
+      assert.match(output, /every request is refused/)
+    }
+    assert.equal(load.judge('elevated', 0, 601_000, false).status, 'warn')
+    assert.equal(new LoadReadiness(false).judge('critical', 60_000, 0, true).status, 'warn')
+  })
+
   test('only warns where it is switched off', () => {
     assert.deepEqual(failingSeconds(new LoadReadiness(false), 60), [])
   })

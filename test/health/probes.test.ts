@@ -366,9 +366,9 @@ test('probes: under critical pressure requests are shed, and the probes are answ
     assert.equal((await ask(`${url}/startupz`)).status, 200)
     // Taking a process out of rotation for its load moves the load to the next one: it warns.
     const readyz = await ask(`${url}/readyz`)
-    assert.equal(readyz.status, 200)
-    assert.equal(health(readyz).status, 'warn')
-    assert.equal(health(readyz).checks?.pressure?.[0].status, 'warn')
+    assert.equal(readyz.status, 503)
+    assert.equal(health(readyz).status, 'fail')
+    assert.match(String(health(readyz).checks?.pressure?.[0].output), /every request is refused/)
     // A POST to a probe's path is the app's, and shed like any other.
     assert.equal((await ask(`${url}/livez`, { method: 'POST' })).status, 503)
   } finally {
@@ -390,7 +390,7 @@ test('probes: under critical pressure, by middleware alone', async () => {
     await inTime(changed, 'pressure')
     await supertest(app).get('/').expect(503).expect('Retry-After', /^\d+$/)
     await supertest(app).get('/livez').expect(200)
-    await supertest(app).get('/readyz').expect(200)
+    await supertest(app).get('/readyz').expect(503)
   } finally {
     await pulse.detach()
   }

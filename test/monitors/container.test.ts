@@ -33,6 +33,7 @@ describe('the working set of the container', () => {
       limitSource: 'memory.max',
       usageBytes: 200 * MiB,
       workingSetBytes: 140 * MiB,
+      keptBytes: 0,
       version: 'v2',
     })
   })

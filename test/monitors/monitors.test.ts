@@ -56,6 +56,7 @@ describe('the heap', () => {
 test('resident memory, and whose limit it is held against', () => {
   const monitor = createRssMonitor(
     { bytes: 200 * MiB, source: 'machine' },
+    undefined,
     () => true,
     () => 50 * MiB,
   )
@@ -64,6 +65,7 @@ test('resident memory, and whose limit it is held against', () => {
     limitBytes: 200 * MiB,
     limitSource: 'machine',
     rssBytes: 50 * MiB,
+    keptBytes: 0,
   })
 })
 

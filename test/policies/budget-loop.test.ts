@@ -62,7 +62,7 @@ for (const perMessageDeflate of [false, true]) {
     assert.equal(connection?.closeReason, 'slow-consumer')
     sendMany(peer, 10, bytes, sent)
     resume(client)
-    assert.equal(await closed, 1008)
+    assert.equal(await closed, 1013)
     // The last of the loop found the cap reached, and was dropped as all that came after.
     assert.deepEqual(
       seen,

@@ -114,7 +114,7 @@ test('under critical pressure upgrades and requests get 503 with the reason; pro
   const unusual = await openSocket(t, port)
   unusual.write('GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbo')
   assert.match(await readAll(unusual), /^HTTP\/1\.1 503 .*\r\nConnection: close\r\n/s)
-  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200)
+  assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 503, 'ready, and refuses everything')
   assert.equal((await fetch(`http://127.0.0.1:${port}/livez`)).status, 200)
 
   const upgrade = new WebSocket(`ws://127.0.0.1:${port}`)

@@ -1,0 +1,66 @@
+import { never } from '../core/connection.js'
+import type { Pressure } from './pressure.js'
+
+/** What is asked of the memory. */
+export interface Reclaim {
+  /** Called after every reading. */
+  turn(calm: number): void
+  collect(): { readonly tookMs: number; readonly isWorthIt: boolean }
+}
+
+/** Their pressure may be garbage, or memory that is kept. */
+const ofMemory: ReadonlySet<string> = new Set(['container', 'heap', 'rss'])
+/** A collection stops the loop; it may take one per cent of the time. */
+const leastWaitPerMs = 100
+const leastWaitMs = 1_000
+const mostWaitMs = 60_000
+
+/**
+ * Sees to it that pressure of memory ends. Whoever refuses work allocates nothing, so V8 collects nothing, and the
+ * reading stays where it was for ever. When the pressure has lasted for a dwell, what is dead is collected, and what is
+ * then resident without being used is no pressure any more.
+ */
+export class WayBack {
+  /** Collections since the pressure began. */
+  collections = 0
+  readonly #reclaim: Reclaim
+  readonly #calm: number
+  readonly #dwellMs: number
+  #since = never
+  #nextAt = 0
+  #waitMs = 0
+
+  constructor(reclaim: Reclaim, { leave, dwellMs }: { leave: readonly [number, number]; dwellMs: number }) {
+    this.#reclaim = reclaim
+    this.#calm = leave[0]
+    this.#dwellMs = Math.max(leastWaitMs, dwellMs)
+  }
+
+  /** Whether it is memory that presses. */
+  isOfMemory({ monitor }: Pressure): boolean {
+    return ofMemory.has(monitor)
+  }
+
+  /** Called after every reading. `mayCollect`: this is no dry run. */
+  update(pressure: Pressure, now: number, mayCollect: boolean): void {
+    this.#reclaim.turn(this.#calm)
+    if (pressure.level === 'normal') {
+      this.#since = never
+      this.collections = 0
+      return
+    }
+    if (this.#since === never) {
+      this.#since = now
+      this.#waitMs = this.#dwellMs
+      this.#nextAt = now + this.#dwellMs
+    }
+    if (!mayCollect || now < this.#nextAt || !this.isOfMemory(pressure)) return
+    // Below that the level ends by itself.
+    if (pressure.pressure < this.#calm) return
+    const { tookMs, isWorthIt } = this.#reclaim.collect()
+    this.collections++
+    // Where there is no garbage, it is looked for more and more seldom.
+    this.#waitMs = isWorthIt ? this.#dwellMs : Math.min(mostWaitMs, 2 * this.#waitMs)
+    this.#nextAt = now + Math.max(this.#waitMs, tookMs * leastWaitPerMs)
+  }
+}

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { defaults } from '../../lib/core/defaults.js'
+import { Pressure } from '../../lib/policies/pressure.js'
+import { Reopening } from '../../lib/policies/reopening.js'
+import { WayBack } from '../../lib/policies/way-back.js'
+import type { Monitor } from '../../types/monitor.js'
+
+const second = 1_000
+
+/** A pressure that the test sets, read twice a second, and the times in seconds at which memory was collected. */
+function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }) {
+  let value = 0
+  let now = 0
+  const monitor: Monitor = { name, read: () => value }
+  const pressure = new Pressure(
+    { enter: [0.8, 0.92], leave: [0.7, 0.85], dwellMs: defaults.pressure.dwellMs, warmUpMs: 0 },
+    [monitor],
+    () => {},
+    () => {},
+  )
+  const collected: number[] = []
+  const reclaim = {
+    turn: () => {},
+    collect: () => {
+      collected.push(now / second)
+      return collection
+    },
+  }
+  const wayBack = new WayBack(reclaim, { leave: [0.7, 0.85], dwellMs: defaults.pressure.dwellMs })
+  return {
+    pressure,
+    collected,
+    hold(at: number, seconds: number, mayCollect = true) {
+      value = at
+      for (const end = now + seconds * second; now < end; now += second / 2) {
+        pressure.update(now)
+        wayBack.update(pressure, now, mayCollect)
+      }
+    },
+  }
+}
+
+describe('what is dead is collected', () => {
+  test('when pressure of memory has lasted for a dwell, and again while it lasts and there is garbage', () => {
+    const box = pressed()
+    box.hold(0.95, 16)
+    assert.deepEqual(box.collected, [5, 10, 15])
+    box.hold(0.1, 20)
+    box.hold(0.85, 6)
+    assert.deepEqual(box.collected.slice(3), [41], 'an elevated pressure has no way back')
+  })
+
+  test('more and more seldom where there is none, but never more than a minute apart', () => {
+    const box = pressed('rss', { tookMs: 5, isWorthIt: false })
+    box.hold(0.95, 300)
+    const gaps = box.collected.slice(1).map((at, i) => at - (box.collected[i] as number))
+    assert.deepEqual(gaps, [10, 20, 40, 60, 60, 60])
+  })
+
+  test('so seldom that it takes one per cent of the time', () => {
+    const box = pressed('heap', { tookMs: 400, isWorthIt: true })
+    box.hold(0.95, 90)
+    assert.deepEqual(box.collected, [5, 45, 85])
+  })
+
+  test('not for a pressure that is none of memory, and not in a dry run', () => {
+    const queue = pressed('queue')
+    queue.hold(0.95, 60)
+    assert.deepEqual(queue.collected, [])
+    const watched = pressed()
+    watched.hold(0.95, 60, false)
+    assert.deepEqual(watched.collected, [])
+  })
+})
+
+describe('requests are let in again', () => {
+  const asked = (reopening: Reopening, requests: number) => {
+    let admitted = 0
+    for (let i = 0; i < requests; i++) if (reopening.admits()) admitted++
+    return admitted
+  }
+
+  test('ten at first, then twice as many from reading to reading, until nobody is refused', () => {
+    const reopening = new Reopening()
+    assert.equal(asked(reopening, 1_000), 1_000)
+    reopening.start(0.3)
+    const admitted: number[] = []
+    for (let i = 0; reopening.isActive && i < 20; i++) {
+      admitted.push(asked(reopening, 100))
+      reopening.update(0.3, 0.8)
+    }
+    assert.deepEqual(admitted, [10, 20, 40, 80, 100])
+  })
+
+  test('no more than there is room for, by what the last ones took; some always are', () => {
+    const reopening = new Reopening()
+    const most = 0.8
+    let pressure = 0.3
+    reopening.start(pressure)
+    for (let i = 0; i < 100; i++) {
+      const admitted = asked(reopening, 1_000)
+      assert.ok(admitted >= 10)
+      pressure += admitted * 0.001
+      assert.ok(pressure < most + 0.1 || admitted === 10, `${admitted} at ${pressure}`)
+      reopening.update(pressure, most)
+      // Half of it is collected.
+      if (pressure > 0.75) pressure = 0.5
+    }
+  })
+})
+
+test('the level is not normal before everybody is let in again', () => {
+  const box = pressed()
+  box.hold(0.95, 6)
+  box.pressure.staysElevated = true
+  box.hold(0.1, 20)
+  assert.equal(box.pressure.level, 'elevated')
+  box.pressure.staysElevated = false
+  box.hold(0.1, 1)
+  assert.equal(box.pressure.level, 'normal')
+})
