@@ -1,8 +1,6 @@
 import { EventEmitter } from 'node:events'
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
-
-type CreateTerminus = typeof import('@godaddy/terminus').createTerminus
+import { loadTerminus, type RunOnSignals } from './terminus-loader.js'
 
 /** A pulse that takes part in the shutdown of the process. */
 export interface ShutdownParticipant {
@@ -18,7 +16,7 @@ const participants = new Set<ShutdownParticipant>()
 /** Listeners on `process` that are ours or terminus', to be taken off again: terminus itself cannot be undone. */
 let installed: { signal: NodeJS.Signals; listener: (signal: NodeJS.Signals) => void }[] = []
 let received: NodeJS.Signals | undefined
-let createTerminus: CreateTerminus | undefined
+let createTerminus: RunOnSignals | undefined
 
 /** Takes part until the result is called. Loads terminus when first asked. */
 export function joinShutdown(participant: ShutdownParticipant): () => void {
@@ -53,8 +51,8 @@ function install(): void {
   if (signals.length === 0) return
   for (const signal of signals) listen(signal, onSignal)
   const before = new Map(signals.map((signal) => [signal, new Set(process.listeners(signal))]))
-  createTerminus ??= createRequire(import.meta.url)('@godaddy/terminus').createTerminus as CreateTerminus
-  createTerminus(facade() as never, {
+  createTerminus ??= loadTerminus()
+  createTerminus(facade(), {
     signal: signals[0] as string,
     signals: [...signals],
     // As PID 1 a re-sent signal is ignored by the kernel, and the process would live on.
@@ -74,7 +72,7 @@ function install(): void {
 }
 
 /** What terminus takes for a server: closing it is waiting for everybody's drain. */
-function facade(): EventEmitter {
+function facade(): EventEmitter & { close(done: (error?: Error) => void): void } {
   const close = (done: (error?: Error) => void): void => {
     everyone((participant) => participant.drain(received as NodeJS.Signals)).then(() => done(), done)
   }

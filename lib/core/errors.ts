@@ -2,11 +2,12 @@ import type { CloseReason } from '../../types/close.js'
 
 /** Base of every error that peerpulse throws. Test `code`, not the message. */
 export class PeerpulseError extends Error {
+  // Not taken from the class: a bundler that minifies gives that another name.
+  override name = 'PeerpulseError'
   readonly code: PeerpulseErrorCode
   constructor(code: PeerpulseErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
-    this.name = new.target.name
   }
 }
 
@@ -43,6 +44,7 @@ export type WarningCode = keyof typeof warningCodes
 
 /** The options were refused. `problems` has every problem as `path: what is wrong, and the fix`. Code `PEERPULSE_ERR_CONFIG`. */
 export class ConfigError extends PeerpulseError {
+  override name = 'ConfigError'
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
     super(
@@ -55,6 +57,7 @@ export class ConfigError extends PeerpulseError {
 
 /** The reason of an aborted `connection.signal`. Code `PEERPULSE_ERR_CONNECTION_CLOSED`. */
 export class ConnectionClosedError extends PeerpulseError {
+  override name = 'ConnectionClosedError'
   readonly closeReason: CloseReason
   constructor(closeReason: CloseReason, id: number) {
     super('PEERPULSE_ERR_CONNECTION_CLOSED', `connection ${id} closed: ${closeReason}`)
