@@ -26,6 +26,7 @@ import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
 import { Lifecycle } from './core/lifecycle.js'
+import { outside } from './core/outside.js'
 import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
@@ -98,7 +99,11 @@ class Pulse implements Peerpulse {
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
-    this.#targets = new Targets(this.#lifecycle, this.#serverKnobs(), config.budget ? lookAtWrite : undefined)
+    this.#targets = new Targets(
+      this.#lifecycle,
+      this.#serverTimeouts(),
+      config.budget ? lookAtWrite : undefined,
+    )
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
     this.#policies = createConnectionPolicies(
       config,
@@ -118,10 +123,12 @@ class Pulse implements Peerpulse {
     this.#checkUsable('attach')
     const targets = [target, ...more]
     for (const candidate of targets) checkTarget(candidate)
-    this.#lifecycle.clock.start()
-    this.#targets.attach(targets)
-    this.#joinShutdown()
-    this.#health.open()
+    outside(() => {
+      this.#lifecycle.clock.start()
+      this.#targets.attach(targets)
+      this.#joinShutdown()
+      this.#health.open()
+    })
     return target
   }
 
@@ -141,7 +148,7 @@ class Pulse implements Peerpulse {
 
   drain(why = 'drain()'): Promise<DrainReport> {
     if (this.#detached) return Promise.reject(detachedError('drain'))
-    if (!this.#endings.dryRun) return this.#drain.start(String(why))
+    if (!this.#endings.dryRun) return outside(() => this.#drain.start(String(why)))
     const count = this.#lifecycle.registry.size
     this.#warnings.warn(
       'PEERPULSE_WARN_DRY_RUN',
@@ -273,6 +280,7 @@ class Pulse implements Peerpulse {
         this.#control?.tick(now)
         this.#drain.tick()
         this.#closes.turn()
+        this.#targets.refit()
       },
       unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
@@ -298,7 +306,7 @@ class Pulse implements Peerpulse {
     return this.#reception.strayRequest(req, res)
   }
 
-  #serverKnobs(): { keepAliveTimeout?: number; headersTimeout?: number } {
+  #serverTimeouts(): { keepAliveTimeout?: number; headersTimeout?: number } {
     const { behind, limits, dryRun } = this.config
     if (dryRun) return {}
     return {

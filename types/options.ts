@@ -101,7 +101,7 @@ export interface LimitsOptions {
   maxConnections?: number | false | undefined
   /** More of one address are refused with 429. Behind a balancer set `trustProxy` too. Default `false`. */
   maxPerPeer?: number | false | undefined
-  /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Default 10 000. */
+  /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Node's `headersTimeout` is at most this. Default 10 000. */
   handshakeTimeoutMs?: number | false | undefined
   /** Whose `X-Forwarded-For` counts, in Express' words: `true`, hops, addresses, or a function. Default `false`. */
   trustProxy?:

@@ -2,6 +2,7 @@ import type { Logger } from '../../types/logger.js'
 import { errorText } from './error-text.js'
 import type { WarningCode } from './errors.js'
 import type { Events } from './events.js'
+import { outside } from './outside.js'
 
 /** Lines a minute for one code, in the log or on stderr. Events are not limited. */
 const maxPerWindow = 20
@@ -54,11 +55,12 @@ export class Warnings {
     this.warn('PEERPULSE_WARN_CALLBACK', `${what} threw: ${errorText(error)}${consequence}`, error)
   }
 
-  /** Calls the logger, which is the app's too. */
+  /** Calls the logger, which is the app's too. A line is about the process, not about the request in which it came up. */
   log(write: (logger: Logger) => void): void {
-    if (this.#logger === false) return
+    const logger = this.#logger
+    if (logger === false) return
     try {
-      write(this.#logger)
+      outside(() => write(logger))
     } catch {
       this.callbackErrors++
     }

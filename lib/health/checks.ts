@@ -3,6 +3,7 @@ import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer 
 import type { Clock } from '../core/clock.js'
 import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
+import { outside } from '../core/outside.js'
 import type { Wheel } from '../core/wheel.js'
 
 interface Entry {
@@ -147,9 +148,12 @@ export class Checks {
     if (entry.running !== undefined) return entry.running
     if (entry.last !== undefined && this.#host.clock.realNow() - entry.ranAt < entry.cacheMs)
       return entry.last
-    entry.running = this.#run(entry).finally(() => {
-      entry.running = undefined
-    })
+    // It answers everybody, and belongs to none of those who ask.
+    entry.running = outside(() =>
+      this.#run(entry).finally(() => {
+        entry.running = undefined
+      }),
+    )
     return entry.running
   }
 

@@ -11,9 +11,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   const secure = 'setSecureContext' in server
 
   function accept(socket: Socket): boolean {
-    if (carried(sink, socket) !== undefined) return false
-    // An app may hand Node any Duplex as a connection; it is served, and not watched.
-    if (!(socket instanceof Socket)) return false
+    if (carried(sink, socket) !== undefined || !isWatchable(socket)) return false
     const connection = sink.accept(socket, secure)
     if (connection === undefined) return true
     // A listener of the app's may have detached us meanwhile.
@@ -22,15 +20,17 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function secured(socket: Socket): void {
+    if (!(socket instanceof Socket)) return
     const below = (socket as { _parent?: Socket | null })._parent
     const connection = below ? carried(sink, below) : undefined
     if (connection !== undefined) listeners.moveTo(socket, connection)
-    else if (carried(sink, socket) === undefined) sink.adopt(socket)
+    else if (carried(sink, socket) === undefined) adopt(socket)
   }
 
   function request(req: IncomingMessage, res: ServerResponse): boolean {
-    const connection = carried(sink, req.socket) ?? adopt(req.socket)
-    if (connection === undefined) return false
+    // Whoever emits the event may have a mock: it is the app's.
+    const connection = carried(sink, req?.socket) ?? adopt(req?.socket)
+    if (connection === undefined || !res) return false
     // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
     if (exchange === undefined || exchange.holds(res)) return false
@@ -43,7 +43,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
     const connection = carried(sink, socket) ?? adopt(socket)
-    if (connection === undefined) return false
+    if (connection === undefined || !req) return false
     if (connection.exchange !== undefined) connection.exchange.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
@@ -54,8 +54,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     return true
   }
 
-  function adopt(socket: Socket): PeerConnection | undefined {
-    return socket instanceof Socket ? sink.adopt(socket) : undefined
+  function adopt(socket: unknown): PeerConnection | undefined {
+    return isWatchable(socket) ? sink.adopt(socket) : undefined
   }
 
   /** Node closes a socket whose timer ran out, unless the server, the request or the response has a listener for that. */
@@ -93,9 +93,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
         }
         case 'clientError':
         case 'tlsClientError': {
-          const socket = second as Socket & { _parent?: Socket | null }
-          const connection =
-            carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
+          const socket = second as (Socket & { _parent?: Socket | null }) | undefined
+          const connection = carried(sink, socket) ?? carried(sink, socket?._parent)
           if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
           return false
         }
@@ -105,6 +104,11 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     },
     (error) => sink.failed(error),
   )
+}
+
+/** An app may hand Node any Duplex as a connection, or a socket that was never connected: those are served, and not watched. */
+function isWatchable(socket: unknown): socket is Socket {
+  return socket instanceof Socket && (!socket.pending || socket.connecting)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

@@ -6,20 +6,16 @@ import { PeerpulseError } from '../core/errors.js'
 import type { ConnectionSink } from '../core/sink.js'
 import type { Seam } from './emit-seam.js'
 import { watchHttpServer } from './http-server.js'
+import { fitTimeouts, type ServerTimeouts } from './server-timeouts.js'
 import { SocketListeners } from './socket-listeners.js'
 import { WebSocketListeners } from './websocket.js'
 import { watchWebSocketServer } from './websocket-server.js'
 import { createResponseGuard, createSendGuard, type LookAtWrite } from './write-guard.js'
 import { httpServerBelow } from './ws-internals.js'
 
-/** Node's own timeouts, set while a server is attached. */
-export interface ServerKnobs {
-  readonly keepAliveTimeout?: number
-  readonly headersTimeout?: number
-}
-
 interface Attached extends Seam {
   readonly server: HttpServer | undefined
+  refit?(): void
 }
 
 /** The servers that are attached. */
@@ -27,13 +23,13 @@ export class Targets {
   readonly listeners: SocketListeners
   readonly webSockets: WebSocketListeners
   readonly #sink: ConnectionSink
-  readonly #knobs: ServerKnobs
+  readonly #timeouts: ServerTimeouts
   readonly #attached = new Map<object, Attached>()
 
   /** `lookAtWrite`: asked before something is written to a peer that has a backlog; without it writes are not seen. */
-  constructor(sink: ConnectionSink, knobs: ServerKnobs, lookAtWrite: LookAtWrite | undefined) {
+  constructor(sink: ConnectionSink, timeouts: ServerTimeouts, lookAtWrite: LookAtWrite | undefined) {
     this.#sink = sink
-    this.#knobs = knobs
+    this.#timeouts = timeouts
     this.webSockets = new WebSocketListeners(
       sink,
       (socket) => this.listeners.leaveToWebSocket(socket),
@@ -65,6 +61,11 @@ export class Targets {
     for (const server of this.#servers()) if (server.listening) NetServer.prototype.close.call(server)
   }
 
+  /** Called once a tick: the app may have changed its timeouts. */
+  refit(): void {
+    for (const attached of this.#attached.values()) attached.refit?.()
+  }
+
   restore(): void {
     for (const attached of this.#attached.values()) attached.restore()
     this.#attached.clear()
@@ -78,12 +79,13 @@ export class Targets {
     if (this.#attached.has(target)) return
     if (isHttpServer(target)) {
       const seam = watchHttpServer(target, this.#sink, this.listeners)
-      const knobs = turnKnobs(target, this.#knobs)
+      const timeouts = fitTimeouts(target, this.#timeouts)
       this.#attached.set(target, {
         server: target,
+        refit: timeouts.refit,
         restore() {
           seam.restore()
-          knobs.restore()
+          timeouts.restore()
         },
       })
       return
@@ -94,18 +96,6 @@ export class Targets {
     const seam = watchWebSocketServer(wss as never, this.webSockets, (error) => this.#sink.failed(error))
     this.#attached.set(wss, { server: undefined, restore: seam.restore })
   }
-}
-
-function turnKnobs(server: HttpServer, knobs: ServerKnobs): Seam {
-  const restores = (Object.entries(knobs) as [keyof ServerKnobs, number][]).map(([name, value]) => {
-    const before = server[name]
-    server[name] = value
-    return () => {
-      // Whatever the app has set since is the app's.
-      if (server[name] === value) server[name] = before
-    }
-  })
-  return { restore: () => restores.forEach((restore) => void restore()) }
 }
 
 function isHttpServer(target: unknown): target is HttpServer {
