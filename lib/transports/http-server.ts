@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
@@ -28,9 +28,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function request(req: IncomingMessage, res: ServerResponse): boolean {
-    // Whoever emits the event may have a mock: it is the app's.
-    const connection = carried(sink, req?.socket) ?? adopt(req?.socket)
-    if (connection === undefined || !res) return false
+    // Whoever emits the event may have mocks: they are the app's.
+    if (!(req instanceof IncomingMessage && res instanceof ServerResponse)) return false
+    const connection = carried(sink, req.socket) ?? adopt(req.socket)
+    if (connection === undefined) return false
     // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
     if (exchange === undefined || exchange.holds(res)) return false
@@ -42,8 +43,9 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
+    if (!(req instanceof IncomingMessage)) return false
     const connection = carried(sink, socket) ?? adopt(socket)
-    if (connection === undefined || !req) return false
+    if (connection === undefined) return false
     if (connection.exchange !== undefined) connection.exchange.requestSeen = true
     const refusal = sink.upgrade(connection, req)
     if (refusal === undefined) {
