@@ -17,12 +17,14 @@ import type {
   Snapshot,
   WebSocketServerLike,
 } from '../types/peerpulse.js'
-import { createMiddleware } from './adapters/middleware.js'
+import { createMiddleware, passOnMistake } from './adapters/middleware.js'
 import { shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust } from './adapters/trust-proxy.js'
 import { resolveConfig } from './core/config.js'
+import { meantAsSeconds } from './core/config-seconds.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
+import { describe } from './core/describe.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
@@ -116,6 +118,12 @@ class Pulse implements Peerpulse {
     this.#drain = this.#createDrain(drainConfig)
     this.#health = this.#createHealth()
     this.#reception = this.#createReception()
+    const doubts = meantAsSeconds(options ?? {})
+    // Not before the app had a chance to listen.
+    if (doubts.length > 0)
+      queueMicrotask(() => {
+        for (const doubt of doubts) warnings.warn('PEERPULSE_WARN_SECONDS', doubt)
+      })
   }
 
   // The public methods ---------------------------------------------------------------------------
@@ -133,7 +141,8 @@ class Pulse implements Peerpulse {
     return target
   }
 
-  middleware(): Middleware {
+  middleware(...given: unknown[]): Middleware {
+    if (given.length > 0) return passOnMistake(uncalledError(), given) as never
     this.#checkUsable('middleware')
     return createMiddleware({
       // A mock of a request may come without a socket.
@@ -147,15 +156,16 @@ class Pulse implements Peerpulse {
     })
   }
 
-  drain(why = 'drain()'): Promise<DrainReport> {
+  drain(given: unknown = 'drain()'): Promise<DrainReport> {
+    const why = typeof given === 'string' ? given : describe(given)
     if (this.#detached) return Promise.reject(detachedError('drain'))
-    if (!this.#endings.dryRun) return outside(() => this.#drain.start(String(why)))
+    if (!this.#endings.dryRun) return outside(() => this.#drain.start(why))
     const count = this.#lifecycle.registry.size
     this.#warnings.warn(
       'PEERPULSE_WARN_DRY_RUN',
       `dry run: a drain (${why}) would have closed ${count} connections`,
     )
-    return Promise.resolve(this.#drain.rehearse(String(why)))
+    return Promise.resolve(this.#drain.rehearse(why))
   }
 
   async detach(): Promise<void> {
@@ -450,6 +460,11 @@ class Pulse implements Peerpulse {
 function detachedError(method: string): PeerpulseError {
   const message = `${method}: this pulse was detached; make a new one with peerpulse()`
   return new PeerpulseError('PEERPULSE_ERR_DETACHED', message)
+}
+
+function uncalledError(): PeerpulseError {
+  const message = 'middleware: takes no arguments; write app.use(pulse.middleware()), with parentheses'
+  return new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', message)
 }
 
 function closeFrameOf({ webSocket }: PeerConnection): ReturnType<typeof closeFrameFrom> {

@@ -18,3 +18,12 @@ export function createMiddleware(host: MiddlewareHost): Middleware {
     if (host.wasSeen(req) || !host.answer(req, res)) next()
   }
 }
+
+/**
+ * For `app.use(pulse.middleware)`: the method itself is called with each request. The chain gets the error, so that no
+ * request hangs and nobody overlooks it.
+ */
+export function passOnMistake(error: Error, [, , next]: readonly unknown[]): void {
+  if (typeof next !== 'function') throw error
+  next(error)
+}

@@ -11,6 +11,7 @@ import type {
 import { isCloseReason } from './close-reason.js'
 import { ConnectionExtras } from './connection-extras.js'
 import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
+import { describe } from './describe.js'
 import { EndNotes } from './end-notes.js'
 import { ConnectionClosedError, PeerpulseError } from './errors.js'
 import { HttpExchange } from './http-exchange.js'
@@ -127,7 +128,7 @@ export class PeerConnection implements Connection, WheelEntry {
     if (value !== false && !(typeof value === 'number' && Number.isFinite(value) && value > 0)) {
       throw new PeerpulseError(
         'PEERPULSE_ERR_INVALID_ARGUMENT',
-        `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${String(value)}`,
+        `connection.idleTimeoutMs: must be a number of milliseconds above 0, or false, not ${describe(value)}`,
       )
     }
     this.needExtras().idleTimeoutMs = value
@@ -343,7 +344,7 @@ function checkReason(method: string, reason: unknown): asserts reason is CloseRe
   if (!isCloseReason(reason)) {
     throw new PeerpulseError(
       'PEERPULSE_ERR_INVALID_ARGUMENT',
-      `connection.${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`,
+      `connection.${method}: ${describe(reason)} is not a close reason; docs/close-reasons.md lists them`,
     )
   }
 }

@@ -36,6 +36,7 @@ export const warningCodes = {
   PEERPULSE_WARN_DRY_RUN: 'A dry run would have closed this connection, or begun this drain.',
   PEERPULSE_WARN_WS_INTERNALS:
     'This version of ws looks different inside; its sockets are watched as `upgraded`.',
+  PEERPULSE_WARN_SECONDS: 'An option has so few milliseconds that seconds must have been meant.',
   PEERPULSE_WARN_PROBES_PORT: 'The probes could not listen on `probes.port`.',
 } as const
 

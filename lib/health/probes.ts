@@ -5,9 +5,9 @@ import { type Checks, worst } from './checks.js'
 import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
 
 interface ProbesConfig {
-  livez: string
-  readyz: string
-  startupz: string
+  livez: string | false
+  readyz: string | false
+  startupz: string | false
   details: 'loopback' | boolean | ((req: IncomingMessage) => boolean)
   pressure: LoadReadinessConfig | false
 }
@@ -71,7 +71,7 @@ export class Probes {
     let longest = 0
     for (const probe of probes) {
       const path = this.#config[probe]
-      if (!url.startsWith(path) || path.length < longest) continue
+      if (path === false || !url.startsWith(path) || path.length < longest) continue
       const rest = url.slice(path.length)
       if (rest !== '' && rest[0] !== '?' && rest[0] !== '/') continue
       longest = path.length

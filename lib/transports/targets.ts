@@ -1,7 +1,8 @@
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
-import { Server as NetServer } from 'node:net'
+import { Server as NetServer, Socket } from 'node:net'
 import type { AttachTarget, WebSocketServerLike } from '../../types/peerpulse.js'
+import { describe } from '../core/describe.js'
 import { PeerpulseError } from '../core/errors.js'
 import type { ConnectionSink } from '../core/sink.js'
 import type { Seam } from './emit-seam.js'
@@ -109,23 +110,74 @@ function isWebSocketServer(target: unknown): target is WebSocketServerLike {
     wss !== null &&
     typeof wss.handleUpgrade === 'function' &&
     typeof wss.options === 'object' &&
+    wss.options !== null &&
     typeof wss.emit === 'function'
   )
 }
 
 /** Throws for what is nothing to attach. */
 export function checkTarget(target: unknown): void {
-  if (isHttpServer(target) || isWebSocketServer(target)) return
-  throw new PeerpulseError(
+  if (isHttpServer(target) || isWebSocketServer(target)) {
+    if (Object.isExtensible(target)) return
+    throw refused('one that is frozen: it can be seen by its emit alone')
+  }
+  throw refused(explain(target))
+}
+
+function refused(what: string): PeerpulseError {
+  return new PeerpulseError(
     'PEERPULSE_ERR_ATTACH_TARGET',
-    `attach: expected an http or https server, or a WebSocketServer, not ${describe(target)}`,
+    `attach: expected an http or https server, or a WebSocketServer, not ${what}`,
   )
 }
 
-function describe(target: unknown): string {
+/** What they hold in place of a server, and what to pass instead. */
+const mistaken: readonly [is: (target: Record<string, unknown>) => boolean, what: string][] = [
+  [Array.isArray, 'a list; pass its members one by one, as attach(server, wss)'],
+  [({ updateSettings }) => updateSettings !== undefined, 'an HTTP/2 server, which is not supported yet'],
+  [
+    ({ of, engine, sockets }) => typeof of === 'function' && (engine !== undefined || sockets !== undefined),
+    'a Socket.IO server; attach the http server that it sits on (io.httpServer)',
+  ],
+  [
+    ({ addHook, inject }) => typeof addHook === 'function' && typeof inject === 'function',
+    'a Fastify instance; attach its server (app.server)',
+  ],
+  [
+    ({ getHttpServer }) => typeof getHttpServer === 'function',
+    'a Nest application; attach its server (app.getHttpServer())',
+  ],
+  [
+    ({ callback, middleware }) => typeof callback === 'function' && Array.isArray(middleware),
+    'a Koa application; attach what app.listen() returned, or http.createServer(app.callback())',
+  ],
+  [({ then }) => typeof then === 'function', 'a promise; await it, and attach the server'],
+  [
+    ({ readyState, ping }) => readyState !== undefined && typeof ping === 'function',
+    'a WebSocket; attach the WebSocketServer, or the http server below it',
+  ],
+  [(target) => target instanceof Socket, 'a socket; attach the server that it came from'],
+  [
+    ({ handleUpgrade, clients }) => typeof handleUpgrade === 'function' && clients !== undefined,
+    'an engine.io server; attach the http server that it sits on',
+  ],
+  [
+    (target) => target instanceof NetServer,
+    'a TCP server, whose connections have no requests; attach the http server',
+  ],
+]
+
+function explain(target: unknown): string {
   if (typeof target === 'function')
     return 'a function; with Express, attach what app.listen() or http.createServer(app) returned'
-  if (typeof target !== 'object' || target === null) return String(target)
-  if ('updateSettings' in target) return 'an HTTP/2 server, which is not supported yet'
-  return `an object of class ${target.constructor?.name ?? 'unknown'}`
+  if (target === undefined || target === null)
+    return `${target}; attach what app.listen() or http.createServer(app) returned`
+  if (typeof target !== 'object')
+    return `${typeof target === 'string' ? `'${target.slice(0, 40)}'` : String(target)}`
+  const known = mistaken.find(([is]) => is(target as Record<string, unknown>))
+  if (known !== undefined) return known[1]
+  const below = ['server', 'httpServer', 'listener'].find((name) =>
+    isHttpServer((target as Record<string, unknown>)[name]),
+  )
+  return below === undefined ? describe(target) : `${describe(target)}; attach its ${below}`
 }
