@@ -173,7 +173,7 @@ class Pulse implements Peerpulse {
     // A drain that runs is let finish: its closes need the clock.
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
-    this.#leaveShutdown?.()
+    outside(() => this.#leaveShutdown?.())
     this.#targets.restore()
     this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
