@@ -1,7 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 
-/** Made when the module is loaded, which is before any request as a rule. */
 const root = new AsyncResource('peerpulse', { requireManualDestroy: true })
+// It may have been a request that imported us. What a resource has of its context lies under symbols, beside its two ids.
+for (const symbol of Object.getOwnPropertySymbols(root))
+  if (!symbol.description?.includes('async_id')) Reflect.set(root, symbol, undefined)
 
 /**
  * Starts what outlives its caller. A timer, handle or promise keeps the async context in which it was made, and runs in it:

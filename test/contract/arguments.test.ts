@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createSecondServer } from 'node:http2'
 import { createServer as createTcpServer, Socket } from 'node:net'
@@ -233,6 +234,16 @@ for (const [name, create] of [
     assert.equal(error.code, 'PEERPULSE_ERR_INVALID_ARGUMENT')
     assert.match(error.message, /app\.use\(pulse\.middleware\(\)\)/)
   })
+
+test('the middleware passed to a server without being called answers 500, and warns', async (t) => {
+  const pulse = createPulse(t)
+  const warned = once(process, 'warning')
+  const { port } = await startServer(t, pulse.middleware as never)
+  const res = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
+  assert.equal(res.status, 500)
+  assert.match(await res.text(), /app\.use\(pulse\.middleware\(\)\)/)
+  assert.match(String(await warned), /app\.use\(pulse\.middleware\(\)\)/)
+})
 
 test('an argument for the middleware is refused where it was passed', (t) => {
   const pulse = createPulse(t)

@@ -7,6 +7,7 @@ import { runInNewContext } from 'node:vm'
 import express from 'express'
 import { type Peerpulse, type PeerpulseOptions, peerpulse } from 'peerpulse'
 import { WebSocketServer } from 'ws'
+import { startChild } from '../support/child.js'
 import { listen, makeServer, startServer, stopServer } from '../support/servers.js'
 import { turn, until } from '../support/wait.js'
 import { openWebSocket } from '../support/web-socket.js'
@@ -123,4 +124,9 @@ test('the caller keeps its context across what it awaits of us', async (t) => {
     await pulse.detach()
     assert.equal(contexts.storage.getStore()?.id, 'mine')
   })
+})
+
+test('a request that imports the module is not the context either', async (t) => {
+  const { port } = await startChild(t, new URL('./lazy-process.js', import.meta.url), [])
+  await until(async () => (await get(port)).includes('ticks in: none'), 'a tick that is in no context')
 })
