@@ -118,7 +118,8 @@ function isWebSocketServer(target: unknown): target is WebSocketServerLike {
 /** Throws for what is nothing to attach. */
 export function checkTarget(target: unknown): void {
   if (isHttpServer(target) || isWebSocketServer(target)) {
-    if (Object.isExtensible(target)) return
+    const own = Object.getOwnPropertyDescriptor(target, 'emit')
+    if (Object.isExtensible(target) && own?.configurable !== false) return
     throw refused('one that is frozen: it can be seen by its emit alone')
   }
   throw refused(explain(target))

@@ -85,6 +85,11 @@ const targets: [what: string, make: (t: TestContext) => unknown, says: RegExp][]
     /an object$/,
   ],
   ['an object without a prototype', () => Object.create(null), /an object$/],
+  [
+    'a server whose emit is fixed',
+    () => Object.defineProperty(makeServer(), 'emit', { value: () => true }),
+    /frozen/,
+  ],
   ['a frozen server', () => Object.freeze(makeServer()), /frozen/],
 ]
 
