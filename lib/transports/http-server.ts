@@ -110,7 +110,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
 
 /** An app may hand Node any Duplex as a connection, or a socket that was never connected: those are served, and not watched. */
 function isWatchable(socket: unknown): socket is Socket {
-  return socket instanceof Socket && (!socket.pending || socket.connecting)
+  return socket instanceof Socket && (!socket.pending || socket.connecting || socket.destroyed)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
