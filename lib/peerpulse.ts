@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Socket } from 'node:net'
 import type { History } from '../types/close.js'
 import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
@@ -16,20 +17,23 @@ import type {
   Snapshot,
   WebSocketServerLike,
 } from '../types/peerpulse.js'
-import { createMiddleware } from './adapters/middleware.js'
+import { createMiddleware, passOnMistake } from './adapters/middleware.js'
 import { Neighbours } from './adapters/neighbours.js'
 import { type Shutdown, shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust, serverOf } from './adapters/trust-proxy.js'
 import { AbortGuard } from './core/abort-guard.js'
 import { lastResort } from './core/clock.js'
 import { resolveConfig } from './core/config.js'
+import { meantAsSeconds } from './core/config-seconds.js'
 import type { PeerConnection } from './core/connection.js'
 import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
+import { describe } from './core/describe.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
 import { type EventName, Events } from './core/events.js'
 import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
+import { outside } from './core/outside.js'
 import { unknownAddress } from './core/peer-address.js'
 import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
@@ -108,7 +112,11 @@ class Pulse implements Peerpulse {
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
-    this.#targets = new Targets(this.#lifecycle, this.#serverKnobs(), config.budget ? lookAtWrite : undefined)
+    this.#targets = new Targets(
+      this.#lifecycle,
+      this.#serverTimeouts(),
+      config.budget ? lookAtWrite : undefined,
+    )
     this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
     this.#lifecycle.clock.onStall = (at, ms) => {
       const stall = { at, ms, ongoing: false }
@@ -127,6 +135,12 @@ class Pulse implements Peerpulse {
     this.#drain = this.#createDrain(drainConfig)
     this.#health = this.#createHealth()
     this.#reception = this.#createReception()
+    const doubts = meantAsSeconds(options ?? {})
+    // Not before the app had a chance to listen.
+    if (doubts.length > 0)
+      queueMicrotask(() => {
+        for (const doubt of doubts) warnings.warn('PEERPULSE_WARN_SECONDS', doubt)
+      })
   }
 
   // The public methods ---------------------------------------------------------------------------
@@ -135,16 +149,19 @@ class Pulse implements Peerpulse {
     this.#checkUsable('attach')
     const targets = [target, ...more]
     for (const candidate of targets) checkTarget(candidate)
-    this.#lifecycle.clock.start()
-    this.#targets.attach(targets)
-    for (const server of this.#targets.servers()) this.#trust.learnFrom(server)
-    this.#joinShutdown()
-    this.#lookForNeighbours()
-    this.#health.open()
+    outside(() => {
+      this.#lifecycle.clock.start()
+      this.#targets.attach(targets)
+      for (const server of this.#targets.servers()) this.#trust.learnFrom(server)
+      this.#joinShutdown()
+      this.#lookForNeighbours()
+      this.#health.open()
+    })
     return target
   }
 
-  middleware(): Middleware {
+  middleware(...given: unknown[]): Middleware {
+    if (given.length > 0) return passOnMistake(uncalledError(), given) as never
     this.#checkUsable('middleware')
     return createMiddleware({
       // A mock of a request may come without a socket.
@@ -158,15 +175,16 @@ class Pulse implements Peerpulse {
     })
   }
 
-  drain(why = 'drain()'): Promise<DrainReport> {
+  drain(given: unknown = 'drain()'): Promise<DrainReport> {
+    const why = typeof given === 'string' ? given : describe(given)
     if (this.#detached) return Promise.reject(detachedError('drain'))
-    if (!this.#endings.dryRun) return this.#drain.start(String(why))
+    if (!this.#endings.dryRun) return outside(() => this.#drain.start(why))
     const count = this.#lifecycle.registry.size
     this.#warnings.warn(
       'PEERPULSE_WARN_DRY_RUN',
       `dry run: a drain (${why}) would have closed ${count} connections`,
     )
-    return Promise.resolve(this.#drain.rehearse(String(why)))
+    return Promise.resolve(this.#drain.rehearse(why))
   }
 
   async detach(): Promise<void> {
@@ -174,7 +192,7 @@ class Pulse implements Peerpulse {
     // A drain that runs is let finish: its closes need the clock.
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
-    this.#shutdown?.leave()
+    outside(() => this.#shutdown?.leave())
     this.#neighbours.leave()
     this.#targets.restore()
     this.#control?.stop()
@@ -298,6 +316,7 @@ class Pulse implements Peerpulse {
         () => this.#drain.tick(),
         (now) => this.#closes.turn(now),
         () => this.#shutdown?.tick(),
+        () => this.#targets.refit(),
       ],
       unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
@@ -329,13 +348,16 @@ class Pulse implements Peerpulse {
   }
 
   #answerUnattached(req: IncomingMessage, res: ServerResponse): boolean {
-    this.#servesUnattached = true
     this.#lifecycle.clock.start()
-    this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
+    // The mock of a request says nothing of the server.
+    if (req.socket instanceof Socket) {
+      this.#servesUnattached = true
+      this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
+    } else this.#servesUnattached ||= this.#targets.size === 0
     return this.#reception.strayRequest(req, res)
   }
 
-  #serverKnobs(): { keepAliveTimeout?: number; headersTimeout?: number } {
+  #serverTimeouts(): { keepAliveTimeout?: number; headersTimeout?: number } {
     const { behind, limits, dryRun } = this.config
     if (dryRun) return {}
     return {
@@ -501,6 +523,11 @@ class Pulse implements Peerpulse {
 function detachedError(method: string): PeerpulseError {
   const message = `${method}: this pulse was detached; make a new one with peerpulse()`
   return new PeerpulseError('PEERPULSE_ERR_DETACHED', message)
+}
+
+function uncalledError(): PeerpulseError {
+  const message = 'middleware: takes no arguments; write app.use(pulse.middleware()), with parentheses'
+  return new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', message)
 }
 
 function closeFrameOf({ webSocket }: PeerConnection): ReturnType<typeof closeFrameFrom> {

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, posix } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { promisify } from 'node:util'
 
@@ -78,7 +78,7 @@ describe('the packed tarball', { timeout: 300_000 }, () => {
     for (const file of files) {
       assert.match(
         file,
-        /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|dist\/(?:lib|types)\/.+)$/,
+        /^(?:package\.json|README\.md|LICENSE|CHANGELOG\.md|docs\/[\w-]+\.md|bench\/results\/heartbeat\.svg|dist\/(?:lib|types)\/.+)$/,
       )
       assert.doesNotMatch(file, /test|\.tsbuildinfo$/)
     }
@@ -93,8 +93,29 @@ describe('the packed tarball', { timeout: 300_000 }, () => {
       manifest.exports['./package.json'],
     ])
       assert.ok(files.includes(String(target).replace('./', '')), String(target))
-    for (const script of ['preinstall', 'install', 'postinstall'])
+    // npm asks about `prepare` too, where the package comes from git.
+    for (const script of ['preinstall', 'install', 'postinstall', 'prepare'])
       assert.equal(manifest.scripts[script], undefined)
+    assert.equal(manifest.scripts.prepack, 'npm run build')
+  })
+
+  test('has no empty file', async () => {
+    for (const file of files) {
+      const text = await readFile(join(folder, 'node_modules/peerpulse', file), 'utf8')
+      assert.notEqual(text.replace('export {};', '').trim(), '', file)
+    }
+  })
+
+  test('has what its documents link to and show', async () => {
+    let links = 0
+    for (const file of files.filter((name) => name.endsWith('.md'))) {
+      const text = await readFile(join(folder, 'node_modules/peerpulse', file), 'utf8')
+      for (const [, link = ''] of text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)) {
+        assert.ok(files.includes(posix.join(posix.dirname(file), link)), `${file} links to ${link}`)
+        links++
+      }
+    }
+    assert.ok(links > 20)
   })
 
   test('type-checks in an ESM consumer and in one with require(), which have neither ws nor Express', async () => {

@@ -12,6 +12,7 @@ export type PressureActionName =
 
 /** One source of pressure. `read()` is called once or twice a second and must be cheap. One that throws, or returns anything else (a promise too), is told of once, and not asked again. */
 export interface Monitor {
+  /** Letters, digits, `.`, `_` and `-`, 64 at most: it stands in logs, in the snapshot and in metrics. */
   readonly name: string
   /** Whether its pressure raises the level, or is only reported. Default `true`. */
   readonly acts?: boolean | undefined

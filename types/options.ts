@@ -103,7 +103,7 @@ export interface LimitsOptions {
   maxPerPeer?: number | false | undefined
   /** How many bits of an IPv6 address make a peer, 1 to 128, for `maxPerPeer` and the history. Default 64: what a household or a virtual machine gets, and takes its addresses from (RFC 6177). */
   ipv6PrefixBits?: number | undefined
-  /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Default 10 000. */
+  /** TLS handshake, first request's headers, or upgrade not completed in this time: closed. Node's `headersTimeout` is at most this. Default 10 000. */
   handshakeTimeoutMs?: number | false | undefined
   /** Whose `X-Forwarded-For` counts, in Express' words: `true`, hops, addresses, or a function. Default `false`. */
   trustProxy?:
@@ -156,12 +156,12 @@ export interface LoadReadinessOptions {
 
 /** Health probes. `false`: none is answered. */
 export interface ProbesOptions {
-  /** Path of the liveness probe. Default `/livez`. */
-  livez?: string | undefined
-  /** Path of the readiness probe. Default `/readyz`. */
-  readyz?: string | undefined
-  /** Path of the startup probe. Default `/startupz`. */
-  startupz?: string | undefined
+  /** Path of the liveness probe. Default `/livez`. `false`: it is not answered. */
+  livez?: string | false | undefined
+  /** Path of the readiness probe. Default `/readyz`. `false`: it is not answered. */
+  readyz?: string | false | undefined
+  /** Path of the startup probe. Default `/startupz`. `false`: it is not answered. */
+  startupz?: string | false | undefined
   /** A port of its own for the probes, on all addresses, opened at `attach`; the app's port then answers none. `false`: on the app's port. */
   port?: number | false | undefined
   /** Time limit of a check, and of a probe's whole answer, in real time. Default 900: the kubelet gives up after 1 s. */
@@ -182,9 +182,9 @@ export interface BehindOptions {
 
 /** Bounds of `pulse.history()`. `false`: nothing is kept. */
 export interface HistoryOptions {
-  /** Default 1 000. */
+  /** Default 1 000, 1 000 000 at most. */
   maxCloses?: number | undefined
-  /** Default 5 000. */
+  /** Default 5 000, 1 000 000 at most. */
   maxPeers?: number | undefined
 }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type IncomingMessage, ServerResponse } from 'node:http'
 import type { Middleware } from '../../types/peerpulse.js'
 
 /** What the middleware asks of the pulse. */
@@ -17,4 +17,19 @@ export function createMiddleware(host: MiddlewareHost): Middleware {
     host.learnTrust(req)
     if (host.wasSeen(req) || !host.answer(req, res)) next()
   }
+}
+
+let isTold = false
+
+/**
+ * For `app.use(pulse.middleware)`: the method itself is called with each request. Whoever can take an error gets it, so
+ * that nobody overlooks it, no request hangs, and no peer's request ends the process.
+ */
+export function passOnMistake(error: Error, [, res, next]: readonly unknown[]): void {
+  if (typeof next === 'function') next(error)
+  else if (res instanceof ServerResponse) {
+    if (!isTold) process.emitWarning(error)
+    isTold = true
+    res.writeHead(500).end(error.message)
+  } else throw error
 }

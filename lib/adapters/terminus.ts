@@ -1,9 +1,7 @@
 import { EventEmitter } from 'node:events'
-import { createRequire } from 'node:module'
 import { constants } from 'node:os'
 import { listenToParent } from './parent.js'
-
-type CreateTerminus = typeof import('@godaddy/terminus').createTerminus
+import { loadTerminus, type RunOnSignals } from './terminus-loader.js'
 
 /** A pulse that takes part in the shutdown of the process. */
 export interface ShutdownParticipant {
@@ -37,7 +35,7 @@ let leaveParent: (() => void) | undefined
 let isRunning = false
 /** Who asked the process to stop, and when. An error that nobody caught is no such wish. */
 let stop: { why: string; at: number } | undefined
-let createTerminus: CreateTerminus | undefined
+let createTerminus: RunOnSignals | undefined
 
 /** Takes part until the result is called. Loads terminus when first asked. */
 export function joinShutdown(participant: ShutdownParticipant): () => void {
@@ -89,8 +87,8 @@ function install(): void {
   leaveParent = listenToParent(stopEveryone)
   for (const signal of signals) listen(signal, onSignal)
   const before = new Map(signals.map((signal) => [signal, new Set(process.listeners(signal))]))
-  createTerminus ??= createRequire(import.meta.url)('@godaddy/terminus').createTerminus as CreateTerminus
-  createTerminus(facade() as never, {
+  createTerminus ??= loadTerminus()
+  createTerminus(facade(), {
     signal: signals[0] as string,
     signals: [...signals],
     // As PID 1 a re-sent signal is ignored by the kernel, and the process would live on.
@@ -110,7 +108,7 @@ function install(): void {
 }
 
 /** What terminus takes for a server: closing it is waiting for everybody's drain. */
-function facade(): EventEmitter {
+function facade(): EventEmitter & { close(done: (error?: Error) => void): void } {
   const close = (done: (error?: Error) => void): void => {
     everyone((participant) => participant.drain(stop?.why as string)).then(() => done(), done)
   }

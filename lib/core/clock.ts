@@ -1,3 +1,5 @@
+import { outside } from './outside.js'
+
 /** Where time comes from; tests inject their own. */
 export interface TimeSource {
   /** Monotonic milliseconds. */
@@ -13,9 +15,9 @@ export interface TimeSource {
 export const systemTime: TimeSource = {
   now: () => performance.now(),
   epoch: () => Date.now(),
-  every: (ms, turn) => setInterval(turn, ms),
+  every: (ms, turn) => outside(() => setInterval(turn, ms)),
   cancel: (timer) => clearInterval(timer as NodeJS.Timeout),
-  afterPoll: (run) => setImmediate(run),
+  afterPoll: (run) => void outside(() => setImmediate(run)),
 }
 
 /** One turn of the clock, in milliseconds. */

@@ -1,5 +1,6 @@
 import { constants } from 'node:os'
 import * as v from 'valibot'
+import { describe, isPlainObject } from './describe.js'
 
 /** An option that may be left out; `is` decides, and the message says what it must be. */
 const must = (is: (value: unknown) => boolean, what: string) => v.optional(needed(is, what))
@@ -13,12 +14,6 @@ const isCount = (value: unknown) => Number.isInteger(value) && (value as number)
 const isPart = (value: unknown) => isNumber(value, Number.MIN_VALUE) && value <= 1
 const isParts = (value: unknown) => Array.isArray(value) && value.length === 2 && value.every(isPart)
 const isStrings = (value: unknown) => Array.isArray(value) && value.every((item) => typeof item === 'string')
-const isMonitors = (value: unknown) =>
-  Array.isArray(value) &&
-  value.every(
-    (monitor) => typeof monitor?.name === 'string' && monitor.name !== '' && isFunction(monitor.read),
-  ) &&
-  new Set(value.map(({ name }) => name)).size === value.length
 const uncatchable: ReadonlySet<unknown> = new Set(['SIGKILL', 'SIGSTOP'])
 const isSignal = (value: unknown) =>
   typeof value === 'string' && Object.hasOwn(constants.signals, value) && !uncatchable.has(value)
@@ -38,7 +33,6 @@ const msOrFalse = () => must((value) => value === false || isPositive(value), `$
 const bytes = () => must(isPositive, 'a number of bytes above 0')
 const bytesOrAuto = () =>
   must((value) => value === 'auto' || isPositive(value), "a number of bytes above 0, or 'auto'")
-const count = () => must(isCount, 'a whole number above 0')
 const countOrFalse = () =>
   must((value) => value === false || isCount(value), 'a whole number above 0, or false')
 const flag = () => must(isFlag, 'true or false')
@@ -46,42 +40,46 @@ const parts = (example: string) =>
   must(isParts, `two numbers above 0 and at most 1: elevated and critical, as ${example}`)
 const path = () =>
   must(
-    (value) => typeof value === 'string' && /^\/[^\s?#]+$/.test(value),
-    "a path, as '/livez', without query",
+    (value) => value === false || (typeof value === 'string' && /^\/[^\s?#]+$/.test(value)),
+    "a path, as '/livez', without query, or false",
   )
+/** Each has memory of its own: a million closes are about a gigabyte. */
+const mostKept = 1_000_000
+const bound = () =>
+  must((value) => isCount(value) && (value as number) <= mostKept, `a whole number from 1 to ${mostKept}`)
 
 /** The shapes of the options, section by section. */
 export const sections = {
-  heartbeat: v.strictObject({ intervalMs: ms(), timeoutMs: ms(), tcpKeepAliveMs: msOrFalse() }),
-  idle: v.strictObject({
+  heartbeat: v.object({ intervalMs: ms(), timeoutMs: ms(), tcpKeepAliveMs: msOrFalse() }),
+  idle: v.object({
     websocketMs: msOrFalse(),
     sseMs: msOrFalse(),
     upgradedMs: msOrFalse(),
     inboundMs: msOrFalse(),
   }),
-  lifetime: v.strictObject({
+  lifetime: v.object({
     maxAgeMs: needed(isPositive, positiveMs),
     jitter: must((value) => isNumber(value, 0) && value <= 1, 'a number from 0 to 1'),
   }),
-  budget: v.strictObject({
+  budget: v.object({
     perConnectionBytes: bytes(),
     highWaterBytes: bytes(),
     lowWaterBytes: bytes(),
     stalledMs: ms(),
     totalBytes: bytesOrAuto(),
   }),
-  pressure: v.strictObject({
+  pressure: v.object({
     memory: must((value) => value === false || isPlainObject(value), 'false, or an object with limitBytes'),
     enter: parts('[0.8, 0.92]'),
     leave: parts('[0.7, 0.85]'),
     dwellMs: msOrZero(),
     warmUpMs: msOrZero(),
     eventLoop: flag(),
-    monitors: must(isMonitors, 'a list of monitors, each with a name of its own and a read()'),
+    monitors: must(Array.isArray, 'a list of monitors, each with a name of its own and a read()'),
     actions: must((value) => value === false || isPlainObject(value), 'false, or an object with thresholds'),
     priority: must(isFunction, 'a function of the request that returns a number'),
   }),
-  limits: v.strictObject({
+  limits: v.object({
     maxConnections: countOrFalse(),
     maxPerPeer: countOrFalse(),
     ipv6PrefixBits: must(
@@ -91,7 +89,7 @@ export const sections = {
     handshakeTimeoutMs: msOrFalse(),
     trustProxy: must(isTrust, 'true, false, a number of hops, addresses, or a function'),
   }),
-  drain: v.strictObject({
+  drain: v.object({
     signals: v.optional(
       v.array(needed(isSignal, 'a signal that can be caught'), "must be a list of signals, as ['SIGTERM']"),
     ),
@@ -107,7 +105,7 @@ export const sections = {
     onShutdown: must(isFunction, 'a function'),
     hookTimeoutMs: ms(),
   }),
-  probes: v.strictObject({
+  probes: v.object({
     livez: path(),
     readyz: path(),
     startupz: path(),
@@ -126,15 +124,15 @@ export const sections = {
       "'loopback', true, false, or a function of the request",
     ),
   }),
-  behind: v.strictObject({ idleTimeoutMs: needed(isPositive, positiveMs) }),
-  history: v.strictObject({ maxCloses: count(), maxPeers: count() }),
+  behind: v.object({ idleTimeoutMs: needed(isPositive, positiveMs) }),
+  history: v.object({ maxCloses: bound(), maxPeers: bound() }),
 }
 
 /** `probes.pressure`, when it is not `false`. */
-export const loadReadinessSection = v.strictObject({ failAfterMs: msOrZero(), maxOutMs: ms() })
+export const loadReadinessSection = v.object({ failAfterMs: msOrZero(), maxOutMs: ms() })
 
 /** `pressure.memory`, when it is not `false`. */
-export const memorySection = v.strictObject({ limitBytes: bytesOrAuto() })
+export const memorySection = v.object({ limitBytes: bytesOrAuto() })
 
 const threshold = () =>
   must(
@@ -142,7 +140,7 @@ const threshold = () =>
     "'elevated', 'critical', a number above 0 and at most 1, or false",
   )
 /** `pressure.actions`, when it is not `false`. */
-export const actionsSection = v.strictObject({
+export const actionsSection = v.object({
   closeConnections: threshold(),
   shortenTimeouts: threshold(),
   refuseUpgrades: threshold(),
@@ -151,9 +149,24 @@ export const actionsSection = v.strictObject({
   evict: threshold(),
 })
 
-/** An object whose keys are its content: no list, no Map, no instance of a class. */
-export function isPlainObject(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) return false
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype as object) === null
+/** A name that can stand in a log line, a metric's label and a key of the snapshot. */
+const monitorName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
+/** What is wrong with the members of `pressure.monitors`, each by its place. */
+export function monitorProblems(monitors: readonly unknown[]): string[] {
+  const names = new Map<unknown, number>()
+  return monitors.flatMap((monitor, i) => {
+    const at = `pressure.monitors.${i}`
+    if (typeof monitor !== 'object' || monitor === null)
+      return `${at}: must be an object with a name and a read(), not ${describe(monitor)}`
+    const { name, read } = monitor as { name?: unknown; read?: unknown }
+    const problems: string[] = []
+    if (typeof name !== 'string' || !monitorName.test(name))
+      problems.push(`${at}.name: must be letters, digits, '.', '_' or '-', 64 at most, not ${describe(name)}`)
+    else if (names.has(name))
+      problems.push(`${at}.name: '${name}' is that of pressure.monitors.${names.get(name)} too`)
+    else names.set(name, i)
+    if (!isFunction(read)) problems.push(`${at}.read: must be a function, not ${describe(read)}`)
+    return problems
+  })
 }

@@ -1,13 +1,15 @@
 import * as v from 'valibot'
 import type { PeerpulseOptions, ResolvedConfig, ResolvedPressure } from '../../types/options.js'
+import { contradictions } from './config-contradictions.js'
 import {
   actionsSection,
-  isPlainObject,
   loadReadinessSection,
   memorySection,
+  monitorProblems,
   sections,
 } from './config-schema.js'
 import { defaults, pingShareOfIdleTimeout, sectionDefaults } from './defaults.js'
+import { describe, isPlainObject } from './describe.js'
 import { ConfigError } from './errors.js'
 import { nearestName } from './nearest-name.js'
 
@@ -18,16 +20,16 @@ const topLevelNames = [...Object.keys(sections), 'log', 'dryRun']
 function problemsOf(schema: v.GenericSchema & { entries: object }, value: unknown, at: string): string[] {
   if (!isPlainObject(value))
     return [`${at}: must be an object, or false to switch it off, not ${describe(value)}`]
-  const result = v.safeParse(schema, value)
-  return (result.issues ?? []).map((issue) => {
-    const keys = (issue.path ?? []).map((item) => String(item.key))
-    const here = [at, ...keys].join('.')
-    const last = keys.at(-1) ?? ''
-    if (issue.type === 'strict_object' && issue.expected === 'never')
-      return unknownOption(here, last, Object.keys(schema.entries))
-    if (issue.type === 'strict_object') return `${here}: is required`
+  const problems = (v.safeParse(schema, value).issues ?? []).map((issue) => {
+    const here = [at, ...(issue.path ?? []).map((item) => String(item.key))].join('.')
+    // Its key is missing.
+    if (issue.type === 'object') return `${here}: is required`
     return `${here}: ${issue.message}, not ${describe(issue.input)}`
   })
+  const known = Object.keys(schema.entries)
+  // The validator would tell of the first alone.
+  const unknown = Object.keys(value).filter((name) => !known.includes(name) && value[name] !== undefined)
+  return [...problems, ...unknown.map((name) => unknownOption(`${at}.${name}`, name, known))]
 }
 
 /** Most who miss a section meant an option inside one. */
@@ -46,14 +48,6 @@ function unknownOption(here: string, name: string, known: readonly string[]): st
   return `${here}: unknown option, ${fix}`
 }
 
-function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value.slice(0, 40)}'`
-  if (typeof value === 'function') return 'a function'
-  if (Array.isArray(value)) return `[${value.map(describe).join(', ').slice(0, 40)}]`
-  if (typeof value !== 'object' || value === null) return String(value)
-  return isPlainObject(value) ? 'an object' : `an object of class ${value.constructor?.name ?? 'unknown'}`
-}
-
 /** Defaults below what was given; a key given as `undefined` counts as not given. */
 function overlay(base: object, given: object): object {
   return { ...base, ...Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) }
@@ -70,7 +64,8 @@ function checkShapes(options: Record<string, unknown>): string[] {
       problems.push(...(value === true ? [] : [`dryRun: must be true or false, not ${describe(value)}`]))
     else problems.push(unknownSection(name))
   }
-  const { memory, actions } = isPlainObject(options.pressure) ? options.pressure : {}
+  const { memory, actions, monitors } = isPlainObject(options.pressure) ? options.pressure : {}
+  if (Array.isArray(monitors)) problems.push(...monitorProblems(monitors))
   if (isPlainObject(memory)) problems.push(...problemsOf(memorySection, memory, 'pressure.memory'))
   if (isPlainObject(actions)) problems.push(...problemsOf(actionsSection, actions, 'pressure.actions'))
   const { pressure } = isPlainObject(options.probes) ? options.probes : {}
@@ -87,70 +82,6 @@ function checkLogger(log: unknown): string[] {
     : [
         `log: must be false, or a logger with info, warn and error as pino has; missing here: ${missing.join(', ')}`,
       ]
-}
-
-/** What is well formed, but cannot be meant. */
-function contradictions(options: PeerpulseOptions, config: ResolvedConfig): string[] {
-  const problems: string[] = []
-  const { budget, pressure, drain, probes, behind, heartbeat } = config
-  if (budget) {
-    const { lowWaterBytes, highWaterBytes, perConnectionBytes, totalBytes } = budget
-    if (lowWaterBytes >= highWaterBytes)
-      problems.push(
-        `budget.lowWaterBytes: ${lowWaterBytes} must be below budget.highWaterBytes (${highWaterBytes})`,
-      )
-    if (highWaterBytes > perConnectionBytes)
-      problems.push(
-        `budget.highWaterBytes: ${highWaterBytes} must not be above budget.perConnectionBytes (${perConnectionBytes})`,
-      )
-    if (totalBytes !== 'auto' && totalBytes < perConnectionBytes)
-      problems.push(
-        `budget.totalBytes: ${totalBytes} must not be below budget.perConnectionBytes (${perConnectionBytes})`,
-      )
-  }
-  if (pressure) {
-    const { enter, leave } = pressure
-    if (enter[0] >= enter[1])
-      problems.push(`pressure.enter: elevated (${enter[0]}) must be below critical (${enter[1]})`)
-    if (leave[0] >= leave[1])
-      problems.push(`pressure.leave: elevated (${leave[0]}) must be below critical (${leave[1]})`)
-    for (const i of [0, 1] as const) {
-      if (leave[i] >= enter[i])
-        problems.push(
-          `pressure.leave: ${leave[i]} must be below pressure.enter (${enter[i]}), or the level flaps`,
-        )
-    }
-  }
-  const givenDrain = options.drain || {}
-  if (givenDrain.terminationGraceMs !== undefined) {
-    for (const name of ['readinessDelayMs', 'spreadMs', 'closeTimeoutMs', 'deadlineMs'] as const) {
-      if (givenDrain[name] !== undefined)
-        problems.push(
-          `drain.${name}: is fitted to drain.terminationGraceMs and may not be given beside it; leave one of the two out`,
-        )
-    }
-  } else if (drain) {
-    const phases = drain.readinessDelayMs + drain.spreadMs + drain.closeTimeoutMs
-    if (phases > drain.deadlineMs) {
-      problems.push(
-        `drain.deadlineMs: ${drain.deadlineMs} is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = ${phases}); raise it or shorten them`,
-      )
-    }
-  }
-  if (probes && new Set([probes.livez, probes.readyz, probes.startupz]).size < 3)
-    problems.push('probes: livez, readyz and startupz must have three different paths')
-  const givenInterval = options.heartbeat && options.heartbeat.intervalMs
-  if (
-    behind &&
-    heartbeat &&
-    givenInterval !== undefined &&
-    heartbeat.intervalMs > behind.idleTimeoutMs * pingShareOfIdleTimeout
-  ) {
-    problems.push(
-      `heartbeat.intervalMs: ${heartbeat.intervalMs} is more than ${pingShareOfIdleTimeout} of behind.idleTimeoutMs (${behind.idleTimeoutMs}); leave it out, or set it to at most ${behind.idleTimeoutMs * pingShareOfIdleTimeout}`,
-    )
-  }
-  return problems
 }
 
 /** The drain's durations, fitted to an orchestrator's grace period; a twelfth of it is kept for the exit itself. */
@@ -243,10 +174,13 @@ export function resolveConfig(
 ): ResolvedConfig {
   if (!isPlainObject(options)) throw new ConfigError([`options: must be an object, not ${describe(options)}`])
   const problems = checkShapes(options)
-  if (problems.length > 0) throw new ConfigError(problems)
-  const config = applyDefaults(structuredCloneOfSections(options))
-  problems.push(...contradictions(options, config))
-  if (config.limits) {
+  const wrong = problems.map((problem) => problem.slice(0, problem.indexOf(': ')))
+  const isSound = (path: string) =>
+    !wrong.some((other) => other === path || other.startsWith(`${path}.`) || path.startsWith(`${other}.`))
+  const sound = without(copyOf(options), wrong)
+  const config = applyDefaults(sound)
+  problems.push(...contradictions(sound, config, isSound))
+  if (config.limits && isSound('limits.trustProxy')) {
     try {
       checkTrust?.(config.limits.trustProxy)
     } catch (error) {
@@ -258,14 +192,29 @@ export function resolveConfig(
 }
 
 /** The caller's own objects and lists are neither frozen nor watched for later changes. */
-function structuredCloneOfSections(options: PeerpulseOptions): PeerpulseOptions {
-  const copy = (value: unknown): unknown => (Array.isArray(value) ? value.map(copy) : value)
+function copyOf(options: PeerpulseOptions): PeerpulseOptions {
+  const copy = (value: unknown): unknown => {
+    if (Array.isArray(value)) return [...value]
+    return isPlainObject(value) ? { ...value } : value
+  }
+  const section = (value: Record<string, unknown>) =>
+    Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, copy(inner)]))
   return Object.fromEntries(
     Object.entries(options).map(([name, value]) => [
       name,
-      isPlainObject(value) && name !== 'log'
-        ? Object.fromEntries(Object.entries(value).map(([k, inner]) => [k, copy(inner)]))
-        : value,
+      isPlainObject(value) && name !== 'log' ? section(value) : value,
     ]),
   )
+}
+
+/** The options less what cannot be used, so that the rest of them can be judged too. */
+function without(options: PeerpulseOptions, wrong: readonly string[]): PeerpulseOptions {
+  for (const path of wrong) {
+    let place: unknown = options
+    const names = path.split('.')
+    while (names.length > 1 && isPlainObject(place) && isPlainObject(place[names[0] ?? '']))
+      place = place[names.shift() ?? '']
+    if (isPlainObject(place)) delete place[names[0] ?? '']
+  }
+  return options
 }

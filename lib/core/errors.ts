@@ -2,11 +2,12 @@ import type { CloseReason } from '../../types/close.js'
 
 /** Base of every error that peerpulse throws. Test `code`, not the message. */
 export class PeerpulseError extends Error {
+  // Not taken from the class: a bundler that minifies gives that another name.
+  override name = 'PeerpulseError'
   readonly code: PeerpulseErrorCode
   constructor(code: PeerpulseErrorCode, message: string, options?: { cause?: unknown }) {
     super(message, options)
     this.code = code
-    this.name = new.target.name
   }
 }
 
@@ -38,6 +39,7 @@ export const warningCodes = {
     'This version of ws looks different inside; its sockets are watched as `upgraded`.',
   PEERPULSE_WARN_TWO_HEARTBEATS: 'Another heartbeat may run on the same WebSockets.',
   PEERPULSE_WARN_SIGNAL_HANDLER: 'Another listener of a signal may end the process before the drain is done.',
+  PEERPULSE_WARN_SECONDS: 'An option has so few milliseconds that seconds must have been meant.',
   PEERPULSE_WARN_PROBES_PORT: 'The probes could not listen on `probes.port`.',
 } as const
 
@@ -46,6 +48,7 @@ export type WarningCode = keyof typeof warningCodes
 
 /** The options were refused. `problems` has every problem as `path: what is wrong, and the fix`. Code `PEERPULSE_ERR_CONFIG`. */
 export class ConfigError extends PeerpulseError {
+  override name = 'ConfigError'
   readonly problems: readonly string[]
   constructor(problems: readonly string[]) {
     super(
@@ -58,6 +61,7 @@ export class ConfigError extends PeerpulseError {
 
 /** The reason of an aborted `connection.signal`. Code `PEERPULSE_ERR_CONNECTION_CLOSED`. */
 export class ConnectionClosedError extends PeerpulseError {
+  override name = 'ConnectionClosedError'
   readonly closeReason: CloseReason
   constructor(closeReason: CloseReason, id: number) {
     super('PEERPULSE_ERR_CONNECTION_CLOSED', `connection ${id} closed: ${closeReason}`)

@@ -2,6 +2,7 @@ import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { PeerpulseEvents } from '../../types/events.js'
 import { hear } from './callbacks.js'
+import { describe } from './describe.js'
 import { PeerpulseError } from './errors.js'
 import { nearestName } from './nearest-name.js'
 
@@ -23,12 +24,17 @@ export const channels: Readonly<Record<EventName, Channel>> = {
 }
 
 /** A listener for an event that never comes is a mistake that nobody would notice. */
-function known(event: EventName): EventName {
-  if (Object.hasOwn(channels, event)) return event
+function known(event: EventName, listener: unknown): EventName {
+  if (typeof listener !== 'function')
+    throw new PeerpulseError(
+      'PEERPULSE_ERR_INVALID_ARGUMENT',
+      `on: the listener of ${describe(event)} must be a function, not ${describe(listener)}`,
+    )
+  if (typeof event === 'string' && Object.hasOwn(channels, event)) return event
   const names = Object.keys(channels)
-  const nearest = nearestName(String(event), names)
+  const nearest = typeof event === 'string' ? nearestName(event, names) : undefined
   const fix = nearest === undefined ? `there are ${names.join(', ')}` : `did you mean '${nearest}'?`
-  throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `on: unknown event '${String(event)}', ${fix}`)
+  throw new PeerpulseError('PEERPULSE_ERR_INVALID_ARGUMENT', `on: unknown event ${describe(event)}, ${fix}`)
 }
 
 type Listener = (payload: unknown) => unknown
@@ -47,13 +53,13 @@ export class Events {
   }
 
   on(event: EventName, listener: Listener): void {
-    this.#emitter.on(known(event), listener)
+    this.#emitter.on(known(event, listener), listener)
   }
   once(event: EventName, listener: Listener): void {
-    this.#emitter.once(known(event), listener)
+    this.#emitter.once(known(event, listener), listener)
   }
   off(event: EventName, listener: Listener): void {
-    this.#emitter.off(event, listener)
+    this.#emitter.off(known(event, listener), listener)
   }
 
   /** Whether anybody listens. Ask before building a payload. */

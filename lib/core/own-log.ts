@@ -1,5 +1,6 @@
 import type { Logger } from '../../types/logger.js'
 import { hear } from './callbacks.js'
+import { outside } from './outside.js'
 
 const prefix = 'peerpulse: '
 
@@ -10,7 +11,12 @@ const prefix = 'peerpulse: '
 export function ownLog(logger: Logger, failed: (error: unknown) => void): Logger {
   const method = (level: 'debug' | 'info' | 'warn' | 'error') => (fields: object, message: string) => {
     try {
-      hear(logger[level]?.(fields, message.startsWith(prefix) ? message : prefix + message), failed)
+      const line = message.startsWith(prefix) ? message : prefix + message
+      // It is about the process, not about the request in which it came up.
+      hear(
+        outside(() => logger[level]?.(fields, line)),
+        failed,
+      )
     } catch (error) {
       failed(error)
     }

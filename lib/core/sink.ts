@@ -24,9 +24,12 @@ export interface ConnectionSink {
   closed(connection: PeerConnection): void
 }
 
-/** The connection that a socket, or a WebSocket, carries. */
-export function carried(sink: { readonly key: symbol }, carrier: object): PeerConnection | undefined {
-  return (carrier as Record<symbol, PeerConnection | undefined>)[sink.key]
+/** The connection that a socket, or a WebSocket, carries. A mock of a request may come without a socket. */
+export function carried(
+  sink: { readonly key: symbol },
+  carrier: object | null | undefined,
+): PeerConnection | undefined {
+  return (carrier as Record<symbol, PeerConnection | undefined> | null | undefined)?.[sink.key]
 }
 
 /** Puts the connection on its socket or WebSocket. */

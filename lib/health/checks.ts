@@ -2,8 +2,10 @@ import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
+import { describe } from '../core/describe.js'
 import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
+import { outside } from '../core/outside.js'
 
 interface Entry {
   readonly name: string
@@ -147,9 +149,12 @@ export class Checks {
     if (entry.running !== undefined) return entry.running
     if (entry.last !== undefined && this.#host.clock.realNow() - entry.ranAt < entry.cacheMs)
       return entry.last
-    entry.running = this.#run(entry).finally(() => {
-      entry.running = undefined
-    })
+    // It answers everybody, and belongs to none of those who ask.
+    entry.running = outside(() =>
+      this.#run(entry).finally(() => {
+        entry.running = undefined
+      }),
+    )
     return entry.running
   }
 
@@ -265,8 +270,8 @@ function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: 
       return `unknown option '${key}'; there are ${optionNames.slice(0, -1).join(', ')} and ${optionNames.at(-1)}`
   }
   const { probe, timeoutMs, cacheMs, soft } = options
-  if (probe !== undefined && !Object.hasOwn(probeNames, probe))
-    return `probe must be 'livez', 'readyz' or 'startupz', not '${String(probe)}'`
+  if (probe !== undefined && !(typeof probe === 'string' && Object.hasOwn(probeNames, probe)))
+    return `probe must be 'livez', 'readyz' or 'startupz', not ${describe(probe)}`
   if (timeoutMs !== undefined && !(Number.isFinite(timeoutMs) && timeoutMs > 0))
     return 'timeoutMs must be a number of milliseconds above 0'
   if (cacheMs !== undefined && !(Number.isFinite(cacheMs) && cacheMs >= 0))

@@ -8,9 +8,9 @@ import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
 import { isFromLoopback } from './loopback.js'
 
 interface ProbesConfig {
-  livez: string
-  readyz: string
-  startupz: string
+  livez: string | false
+  readyz: string | false
+  startupz: string | false
   details: 'loopback' | boolean | ((req: IncomingMessage) => boolean)
   pressure: LoadReadinessConfig | false
 }
@@ -78,7 +78,7 @@ export class Probes {
     let longest = 0
     for (const probe of probes) {
       const path = this.#config[probe]
-      if (!url.startsWith(path) || path.length < longest) continue
+      if (path === false || !url.startsWith(path) || path.length < longest) continue
       const rest = url.slice(path.length)
       if (rest !== '' && rest[0] !== '?' && rest[0] !== '/') continue
       longest = path.length

@@ -1,5 +1,6 @@
 import type { PressureActionName } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
+import { leaveThreshold } from '../core/hysteresis.js'
 import type { Pressure } from './pressure.js'
 
 /** Timeouts are at least this part of themselves, at a pressure of 1: a peer on a slow radio needs 2 s for a pong. */
@@ -25,9 +26,7 @@ export class PressureAction {
     this.#level = typeof threshold === 'string' ? threshold : undefined
     this.at =
       threshold === 'elevated' ? enter[0] : threshold === 'critical' ? enter[1] : threshold || undefined
-    // One with a number of its own is left as far below it as the level next to it is.
-    const i = (this.at ?? 1) >= enter[1] ? 1 : 0
-    this.#leaveAt = (this.at ?? 1) - (enter[i] - leave[i])
+    this.#leaveAt = leaveThreshold(this.at ?? 1, { enter, leave })
   }
 
   update(pressure: Pressure, now: number, dwellMs: number): void {

@@ -1,5 +1,6 @@
 import type { BroadcastData, BroadcastOptions, BroadcastResult } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
+import { describe } from '../core/describe.js'
 import { PeerpulseError } from '../core/errors.js'
 import { isWebSocket, OPEN } from './ws-internals.js'
 
@@ -16,19 +17,15 @@ export function broadcast(
   options: BroadcastOptions,
   host: BroadcastHost,
 ): BroadcastResult {
+  if (typeof options !== 'object' || options === null)
+    throw invalid(`the options must be an object, not ${describe(options)}`)
   const { congested: asked = 'skip', binary } = options
-  // A message that came in fragments, with `binaryType` so, is a list.
-  const message = Array.isArray(data) ? Buffer.concat(data) : data
-  if (typeof message !== 'string' && !(message instanceof ArrayBuffer) && !ArrayBuffer.isView(message)) {
-    throw invalid(`the data must be a text, a Buffer, an ArrayBuffer or a view of one, not ${typeof data}`)
-  }
-  const { clients } = wss as { clients?: Iterable<unknown> }
-  if (!['skip', 'close', 'send'].includes(asked)) {
-    throw invalid(`congested must be 'skip', 'close' or 'send', not '${String(asked)}'`)
-  }
-  if (clients === undefined) {
-    throw invalid('this WebSocketServer has no clients; make it with clientTracking: true, the default of ws')
-  }
+  if (!['skip', 'close', 'send'].includes(asked))
+    throw invalid(`congested must be 'skip', 'close' or 'send', not ${describe(asked)}`)
+  if (binary !== undefined && typeof binary !== 'boolean')
+    throw invalid(`binary must be true or false, not ${describe(binary)}`)
+  const message = messageOf(data)
+  const clients = clientsOf(wss)
   // A dry run spares nobody and ends nobody.
   const congested = host.dryRun ? 'send' : asked
   const result: BroadcastResult = { sent: 0, skipped: 0, closed: 0 }
@@ -48,6 +45,26 @@ export function broadcast(
     }
   }
   return result
+}
+
+/** A message that came in fragments, with `binaryType` so, is a list. */
+function messageOf(data: unknown): string | ArrayBuffer | ArrayBufferView {
+  if (Array.isArray(data) && data.every((part) => part instanceof Uint8Array)) return Buffer.concat(data)
+  if (typeof data === 'string' || data instanceof ArrayBuffer || ArrayBuffer.isView(data)) return data
+  throw invalid(
+    `the data must be a text, a Buffer, an ArrayBuffer, a view of one or a list of Buffers, not ${describe(data)}`,
+  )
+}
+
+function clientsOf(wss: unknown): Iterable<unknown> {
+  const { clients } = (wss ?? {}) as { clients?: Partial<Iterable<unknown>> }
+  if (typeof clients?.[Symbol.iterator] === 'function') return clients as Iterable<unknown>
+  const isServer = typeof wss === 'object' && wss !== null && 'handleUpgrade' in wss
+  throw invalid(
+    isServer
+      ? 'this WebSocketServer has no clients; make it with clientTracking: true, the default of ws'
+      : `expected a WebSocketServer, not ${describe(wss)}`,
+  )
 }
 
 function invalid(message: string): PeerpulseError {

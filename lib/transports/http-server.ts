@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { IncomingMessage, type Server, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
@@ -13,9 +13,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   const secure = 'setSecureContext' in server
 
   function accept(socket: Socket): boolean {
-    if (carried(sink, socket) !== undefined) return false
-    // An app may hand Node any Duplex as a connection; it is served, and not watched.
-    if (!(socket instanceof Socket)) return false
+    if (carried(sink, socket) !== undefined || !isWatchable(socket)) return false
     // With one that is dead already there will be no handshake.
     const connection = sink.accept(socket, secure && !socket.destroyed)
     if (connection === undefined) return true
@@ -29,13 +27,16 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function secured(socket: Socket): void {
+    if (!(socket instanceof Socket)) return
     const below = (socket as { _parent?: Socket | null })._parent
     const connection = below ? carried(sink, below) : undefined
     if (connection !== undefined) listeners.moveTo(socket, connection)
-    else if (carried(sink, socket) === undefined) sink.adopt(socket)
+    else if (carried(sink, socket) === undefined) adopt(socket)
   }
 
   function request(event: string, req: IncomingMessage, res: ServerResponse): boolean {
+    // Whoever emits the event may have mocks: they are the app's.
+    if (!(req instanceof IncomingMessage && res instanceof ServerResponse)) return false
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
     // `checkContinue` hands the same request on as `request`.
@@ -67,6 +68,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
   }
 
   function upgrade(req: IncomingMessage, socket: Socket): boolean {
+    if (!(req instanceof IncomingMessage)) return false
     const connection = carried(sink, socket) ?? adopt(socket)
     if (connection === undefined) return false
     if (isPastLast(connection)) {
@@ -87,8 +89,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     return true
   }
 
-  function adopt(socket: Socket): PeerConnection | undefined {
-    return socket instanceof Socket ? sink.adopt(socket) : undefined
+  function adopt(socket: unknown): PeerConnection | undefined {
+    return isWatchable(socket) ? sink.adopt(socket) : undefined
   }
 
   /** Node closes a socket whose timer ran out, unless the server, the request or the response has a listener for that. */
@@ -126,9 +128,8 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
         }
         case 'clientError':
         case 'tlsClientError': {
-          const socket = second as Socket & { _parent?: Socket | null }
-          const connection =
-            carried(sink, socket) ?? (socket._parent ? carried(sink, socket._parent) : undefined)
+          const socket = second as (Socket & { _parent?: Socket | null }) | undefined
+          const connection = carried(sink, socket) ?? carried(sink, socket?._parent)
           if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
           return false
         }
@@ -139,6 +140,11 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     (error) => sink.failed(error),
   )
   return seam
+}
+
+/** An app may hand Node any Duplex as a connection, or a socket that was never connected: those are served, and not watched. */
+function isWatchable(socket: unknown): socket is Socket {
+  return socket instanceof Socket && (!socket.pending || socket.connecting || socket.destroyed)
 }
 
 function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {

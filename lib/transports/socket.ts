@@ -68,17 +68,20 @@ export function goOnReading(socket: Socket): void {
   if (handle?.reading === true) handle.readStart?.()
 }
 
-/** Destroys a socket; with a RST where asked and possible (TLS has no handle of its own to reset), so that the kernel does not keep what a dead peer never takes. */
+/**
+ * Destroys a socket; with a RST where asked and possible, so that the kernel does not keep what a dead peer never takes.
+ * Only a TCP handle can be reset: a unix socket has none, and that of TLS lies below it.
+ */
 export function destroySocket(socket: Socket, reset: boolean): void {
-  if (!reset || (socket as { encrypted?: boolean }).encrypted === true) {
-    const parent = (socket as { _parent?: Socket | null })._parent
-    if (reset && typeof parent?.resetAndDestroy === 'function') {
-      try {
-        parent.resetAndDestroy()
-      } catch {
-        // The handle moved to the TLS socket in this version of Node: an ordinary destroy must do.
-      }
+  if (reset) {
+    const isSecure = (socket as { encrypted?: boolean }).encrypted === true
+    const below = isSecure ? (socket as { _parent?: Socket | null })._parent : socket
+    try {
+      // Without a handle it would make up an error.
+      if ((below as { _handle?: unknown } | null | undefined)?._handle) below?.resetAndDestroy()
+    } catch {
+      // No TCP handle, or it moved to the TLS socket in this version of Node: an ordinary destroy must do.
     }
-    socket.destroy()
-  } else socket.resetAndDestroy()
+  }
+  socket.destroy()
 }

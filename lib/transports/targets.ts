@@ -1,26 +1,23 @@
 import cluster from 'node:cluster'
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
-import { Server as NetServer } from 'node:net'
+import { Server as NetServer, Socket } from 'node:net'
 import type { AttachTarget, WebSocketServerLike } from '../../types/peerpulse.js'
+import { describe } from '../core/describe.js'
 import { PeerpulseError } from '../core/errors.js'
 import type { ConnectionSink } from '../core/sink.js'
 import type { Seam } from './emit-seam.js'
 import { watchHttpServer } from './http-server.js'
+import { fitTimeouts, type ServerTimeouts } from './server-timeouts.js'
 import { SocketListeners } from './socket-listeners.js'
 import { WebSocketListeners } from './websocket.js'
 import { watchWebSocketServer } from './websocket-server.js'
 import { createResponseGuard, createSendGuard, type LookAtWrite } from './write-guard.js'
 import { httpServerBelow } from './ws-internals.js'
 
-/** Node's own timeouts, set while a server is attached. */
-export interface ServerKnobs {
-  readonly keepAliveTimeout?: number
-  readonly headersTimeout?: number
-}
-
 interface Attached extends Seam {
   readonly server: HttpServer | undefined
+  refit?(): void
 }
 
 /** The servers that are attached. */
@@ -28,13 +25,13 @@ export class Targets {
   readonly listeners: SocketListeners
   readonly webSockets: WebSocketListeners
   readonly #sink: ConnectionSink
-  readonly #knobs: ServerKnobs
+  readonly #timeouts: ServerTimeouts
   readonly #attached = new Map<object, Attached>()
 
   /** `lookAtWrite`: asked before something is written to a peer that has a backlog; without it writes are not seen. */
-  constructor(sink: ConnectionSink, knobs: ServerKnobs, lookAtWrite: LookAtWrite | undefined) {
+  constructor(sink: ConnectionSink, timeouts: ServerTimeouts, lookAtWrite: LookAtWrite | undefined) {
     this.#sink = sink
-    this.#knobs = knobs
+    this.#timeouts = timeouts
     this.webSockets = new WebSocketListeners(
       sink,
       (socket) => this.listeners.leaveToWebSocket(socket),
@@ -92,6 +89,11 @@ export class Targets {
     }
   }
 
+  /** Called once a tick: the app may have changed its timeouts. */
+  refit(): void {
+    for (const attached of this.#attached.values()) attached.refit?.()
+  }
+
   restore(): void {
     for (const attached of this.#attached.values()) attached.restore()
     this.#attached.clear()
@@ -106,12 +108,13 @@ export class Targets {
     if (this.#attached.has(target)) return
     if (isHttpServer(target)) {
       const seam = watchHttpServer(target, this.#sink, this.listeners)
-      const knobs = turnKnobs(target, this.#knobs)
+      const timeouts = fitTimeouts(target, this.#timeouts)
       this.#attached.set(target, {
         server: target,
+        refit: timeouts.refit,
         restore() {
           seam.restore()
-          knobs.restore()
+          timeouts.restore()
         },
       })
       return
@@ -130,18 +133,6 @@ function sharesPort(server: HttpServer): boolean {
   return cluster.isWorker && handle != null && Object.hasOwn(handle, 'close')
 }
 
-function turnKnobs(server: HttpServer, knobs: ServerKnobs): Seam {
-  const restores = (Object.entries(knobs) as [keyof ServerKnobs, number][]).map(([name, value]) => {
-    const before = server[name]
-    server[name] = value
-    return () => {
-      // Whatever the app has set since is the app's.
-      if (server[name] === value) server[name] = before
-    }
-  })
-  return { restore: () => restores.forEach((restore) => void restore()) }
-}
-
 function isHttpServer(target: unknown): target is HttpServer {
   return target instanceof HttpServer || target instanceof HttpsServer
 }
@@ -153,23 +144,75 @@ function isWebSocketServer(target: unknown): target is WebSocketServerLike {
     wss !== null &&
     typeof wss.handleUpgrade === 'function' &&
     typeof wss.options === 'object' &&
+    wss.options !== null &&
     typeof wss.emit === 'function'
   )
 }
 
 /** Throws for what is nothing to attach. */
 export function checkTarget(target: unknown): void {
-  if (isHttpServer(target) || isWebSocketServer(target)) return
-  throw new PeerpulseError(
+  if (isHttpServer(target) || isWebSocketServer(target)) {
+    const own = Object.getOwnPropertyDescriptor(target, 'emit')
+    if (Object.isExtensible(target) && own?.configurable !== false) return
+    throw refused('one that is frozen: it can be seen by its emit alone')
+  }
+  throw refused(explain(target))
+}
+
+function refused(what: string): PeerpulseError {
+  return new PeerpulseError(
     'PEERPULSE_ERR_ATTACH_TARGET',
-    `attach: expected an http or https server, or a WebSocketServer, not ${describe(target)}`,
+    `attach: expected an http or https server, or a WebSocketServer, not ${what}`,
   )
 }
 
-function describe(target: unknown): string {
+/** What they hold in place of a server, and what to pass instead. */
+const mistaken: readonly [is: (target: Record<string, unknown>) => boolean, what: string][] = [
+  [Array.isArray, 'a list; pass its members one by one, as attach(server, wss)'],
+  [({ updateSettings }) => updateSettings !== undefined, 'an HTTP/2 server, which is not supported yet'],
+  [
+    ({ of, engine, sockets }) => typeof of === 'function' && (engine !== undefined || sockets !== undefined),
+    'a Socket.IO server; attach the http server that it sits on (io.httpServer)',
+  ],
+  [
+    ({ addHook, inject }) => typeof addHook === 'function' && typeof inject === 'function',
+    'a Fastify instance; attach its server (app.server)',
+  ],
+  [
+    ({ getHttpServer }) => typeof getHttpServer === 'function',
+    'a Nest application; attach its server (app.getHttpServer())',
+  ],
+  [
+    ({ callback, middleware }) => typeof callback === 'function' && Array.isArray(middleware),
+    'a Koa application; attach what app.listen() returned, or http.createServer(app.callback())',
+  ],
+  [({ then }) => typeof then === 'function', 'a promise; await it, and attach the server'],
+  [
+    ({ readyState, ping }) => readyState !== undefined && typeof ping === 'function',
+    'a WebSocket; attach the WebSocketServer, or the http server below it',
+  ],
+  [(target) => target instanceof Socket, 'a socket; attach the server that it came from'],
+  [
+    ({ handleUpgrade, clients }) => typeof handleUpgrade === 'function' && clients !== undefined,
+    'an engine.io server; attach the http server that it sits on',
+  ],
+  [
+    (target) => target instanceof NetServer,
+    'a TCP server, whose connections have no requests; attach the http server',
+  ],
+]
+
+function explain(target: unknown): string {
   if (typeof target === 'function')
     return 'a function; with Express, attach what app.listen() or http.createServer(app) returned'
-  if (typeof target !== 'object' || target === null) return String(target)
-  if ('updateSettings' in target) return 'an HTTP/2 server, which is not supported yet'
-  return `an object of class ${target.constructor?.name ?? 'unknown'}`
+  if (target === undefined || target === null)
+    return `${target}; attach what app.listen() or http.createServer(app) returned`
+  if (typeof target !== 'object')
+    return `${typeof target === 'string' ? `'${target.slice(0, 40)}'` : String(target)}`
+  const known = mistaken.find(([is]) => is(target as Record<string, unknown>))
+  if (known !== undefined) return known[1]
+  const below = ['server', 'httpServer', 'listener'].find((name) =>
+    isHttpServer((target as Record<string, unknown>)[name]),
+  )
+  return below === undefined ? describe(target) : `${describe(target)}; attach its ${below}`
 }

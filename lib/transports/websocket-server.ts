@@ -23,6 +23,13 @@ export function watchWebSocketServer(
     },
     onError,
   )
-  for (const webSocket of wss.clients ?? []) webSockets.adopt(webSocket)
+  for (const webSocket of wss.clients ?? []) {
+    // Its methods may be the app's own, and throw; the others are followed all the same.
+    try {
+      webSockets.adopt(webSocket)
+    } catch (error) {
+      onError(error)
+    }
+  }
   return seam
 }

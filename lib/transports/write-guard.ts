@@ -28,8 +28,9 @@ export class WriteGuard {
   /** Methods that were an object's own before ours: an app's, or another pulse's. Most have none. */
   readonly #before = new WeakMap<object, PropertyDescriptor>()
   #hasBefore = false
-  /** Taken off while another's function lay above ours, which still calls it. */
+  /** Taken off while a stranger's function lay above ours, which still calls it. */
   readonly #left = new WeakSet<object>()
+  #hasLeft = false
 
   /** `see` may put something else in the place of an argument. `saw`: called after it, with what `see` returned. */
   constructor(
@@ -39,9 +40,15 @@ export class WriteGuard {
   ) {
     this.#name = name
     const before = (target: object) => this.#beforeOn(target)
+    const isLeft = (target: object) => this.#hasLeft && this.#left.has(target)
+    const takeOff = (target: object) => this.takeOff(target)
     this.#guard = function (this: object) {
       // biome-ignore lint/complexity/noArguments: no array is made for a write
       const args = arguments as unknown as unknown[]
+      if (isLeft(this)) {
+        takeOff(this)
+        return Reflect.apply(before(this), this, args)
+      }
       const seen = see(this, args)
       const result = Reflect.apply(before(this), this, args)
       saw?.(this, seen)
@@ -55,24 +62,53 @@ export class WriteGuard {
   put(target: object): void {
     if (typeof (target as Owner)[this.#name] !== 'function') return
     const own = Object.getOwnPropertyDescriptor(target, this.#name)
-    if (own?.value === this.#guard || !Reflect.defineProperty(target, this.#name, this.#descriptor)) return
+    if (own?.value === this.#guard) {
+      this.#left.delete(target)
+      return
+    }
+    if (!Reflect.defineProperty(target, this.#name, this.#descriptor)) return
     this.#left.delete(target)
-    if (own === undefined) return
-    this.#before.set(target, own)
-    this.#hasBefore = true
+    this.#lieOn(target, own)
   }
 
-  /** Leaves it as it was. Where somebody took the method over after us, ours stays below and passes everything on. */
+  /** Leaves it as it was. Where a stranger took the method over after us, ours stays below and passes everything on. */
   takeOff(target: object): void {
     const own = Object.getOwnPropertyDescriptor(target, this.#name)
     if (own === undefined) return
-    if (own.value !== this.#guard) {
-      this.#left.add(target)
+    if (own.value === this.#guard) {
+      const before = this.#stayingBefore(target)
+      if (before === undefined) delete (target as Partial<Owner>)[this.#name]
+      else Object.defineProperty(target, this.#name, before)
+      this.#before.delete(target)
       return
     }
-    const before = this.#stayingBefore(target)
-    if (before === undefined) delete (target as Partial<Owner>)[this.#name]
-    else Object.defineProperty(target, this.#name, before)
+    const above = this.#guardAbove(target, own)
+    if (above !== undefined) {
+      above.#lieOn(target, this.#before.get(target))
+      this.#before.delete(target)
+      return
+    }
+    this.#left.add(target)
+    this.#hasLeft = true
+  }
+
+  #lieOn(target: object, before: PropertyDescriptor | undefined): void {
+    if (before === undefined) this.#before.delete(target)
+    else {
+      this.#before.set(target, before)
+      this.#hasBefore = true
+    }
+  }
+
+  /** Another pulse's guard that lies right on ours. */
+  #guardAbove(target: object, top: PropertyDescriptor): WriteGuard | undefined {
+    let above = guards.get(top.value)
+    while (above !== undefined) {
+      const below = above.#before.get(target)?.value
+      if (below === this.#guard) return above
+      above = guards.get(below)
+    }
+    return undefined
   }
 
   /** What was there before, without those who have left since. */

@@ -156,7 +156,7 @@ describe('wrong types', () => {
     [
       'a relative path',
       { probes: { livez: 'livez' } },
-      "probes.livez: must be a path, as '/livez', without query, not 'livez'",
+      "probes.livez: must be a path, as '/livez', without query, or false, not 'livez'",
     ],
     ['a port', { probes: { port: 70_000 } }, 'probes.port: must be a port number, or false, not 70000'],
     [
@@ -215,6 +215,196 @@ test('every problem is told at once, each by its path', () => {
     () => peerpulse(options as never),
     /^ConfigError: peerpulse: 5 problems in the options:\n {2}/,
   )
+})
+
+test('several unknown options of one section, of its parts, and contradictions are told at once', () => {
+  assert.deepEqual(
+    [
+      ...problemsOf({
+        heartbeat: { intervalms: 1, timeoutms: 1, colour: 'red', toString: 1 },
+        pressure: {
+          enter: 'high',
+          monitors: [{ name: 'очередь', read: 1 }, null],
+          actions: { evikt: 1, pauseReeding: 1, evict: 2 },
+          memory: { limit: 1, limits: 2 },
+        },
+        probes: { livez: '/x', readyz: '/x', pressure: { failAfter: 1, maxOut: 2 } },
+        budget: { highWaterBytes: 1 },
+        drain: { deadlineMs: 1, signals: ['SIGKILL', 'x'] },
+        lifetime: {},
+        limits: { trustProxy: 'lb', maxPerPeer: 0 },
+      }),
+    ].map((problem) => problem.split(':')[0]),
+    [
+      'heartbeat.intervalms',
+      'heartbeat.timeoutms',
+      'heartbeat.colour',
+      'heartbeat.toString',
+      'pressure.enter',
+      'drain.signals.0',
+      'drain.signals.1',
+      'lifetime.maxAgeMs',
+      'limits.maxPerPeer',
+      'pressure.monitors.0.name',
+      'pressure.monitors.0.read',
+      'pressure.monitors.1',
+      'pressure.memory.limit',
+      'pressure.memory.limits',
+      'pressure.actions.evict',
+      'pressure.actions.evikt',
+      'pressure.actions.pauseReeding',
+      'probes.pressure.failAfter',
+      'probes.pressure.maxOut',
+      'budget.lowWaterBytes',
+      'drain.deadlineMs',
+      'probes',
+      'limits.trustProxy',
+    ],
+  )
+})
+
+test('a contradiction is not told where one of its options is wrong anyway', () => {
+  assert.deepEqual(problemsOf({ budget: { highWaterBytes: 'much', lowWaterBytes: 2 ** 21 } }), [
+    "budget.highWaterBytes: must be a number of bytes above 0, not 'much'",
+  ])
+  assert.deepEqual(problemsOf({ heartbeat: { intervalMs: 30_000 }, behind: {} }), [
+    'behind.idleTimeoutMs: is required',
+  ])
+  assert.deepEqual(problemsOf({ drain: { deadlineMs: 10_000, spreadMs: -1 } }), [
+    'drain.spreadMs: must be a number of milliseconds, 0 or more, not -1',
+  ])
+})
+
+test('lists and objects that hold themselves are refused like others', () => {
+  const list: unknown[] = [1]
+  list.push(list)
+  const object: Record<string, unknown> = { maxConnections: 1 }
+  object.self = object
+  for (const options of [
+    list,
+    { pressure: { enter: list } },
+    { pressure: { monitors: list } },
+    { drain: { signals: list } },
+    { limits: { trustProxy: list } },
+    { limits: object },
+    { log: list },
+    object,
+  ])
+    assert.ok(problemsOf(options).length > 0)
+  const log = { info() {}, warn() {}, error() {}, self: {} }
+  log.self = log
+  assert.equal(resolve({ log }).log, log)
+})
+
+describe('monitors', () => {
+  const read = () => 0
+  test('have names that can stand anywhere', () => {
+    for (const name of ['queue', 'a', 'db.pool-1_x', 'x'.repeat(64)])
+      assert.ok(resolve({ pressure: { monitors: [{ name, read }] } }))
+    for (const name of ['', ' ', 'a b', 'очередь', 'a\r\nb', 'x'.repeat(65), '-a', 'a:b', 3, undefined, null])
+      assert.match(
+        problemsOf({ pressure: { monitors: [{ name, read }] } }).join(),
+        /^pressure\.monitors\.0\.name: must be letters, digits, '\.', '_' or '-', 64 at most, not /,
+      )
+    assert.deepEqual(
+      problemsOf({
+        pressure: {
+          monitors: [
+            { name: 'a', read },
+            { name: 'a', read },
+          ],
+        },
+      }),
+      ["pressure.monitors.1.name: 'a' is that of pressure.monitors.0 too"],
+    )
+  })
+})
+
+describe('an action with a pressure of its own', () => {
+  const at = (pressure: number, enter?: number[], leave?: number[]) => ({
+    pressure: { actions: { refuseRequests: pressure }, ...(enter && { enter, leave }) },
+  })
+  test('is refused where it would never end', () => {
+    for (const options of [
+      at(0.5, [0.8, 0.95], [0.3, 0.6]),
+      at(0.1),
+      at(0.05),
+      at(0.3, [0.7, 0.9], [0.4, 0.6]),
+      at(0.95, [0.8, 0.95], [0.001, 0.0005 + 0.0005]),
+    ])
+      assert.match(
+        problemsOf(options).join('; '),
+        /pressure\.(actions\.refuseRequests: .* would never end|leave)/,
+      )
+  })
+  test('is taken where it ends', () => {
+    for (const options of [at(0.11), at(0.96), at(1), at(0.51, [0.8, 0.95], [0.3, 0.6])])
+      assert.ok(resolve(options).pressure)
+  })
+})
+
+test('probes may be switched off one by one', () => {
+  for (const probes of [
+    { livez: false },
+    { startupz: false, readyz: false },
+    { livez: false, readyz: false, startupz: false },
+  ])
+    assert.deepEqual(resolve({ probes }).probes, { ...defaults.probes, ...probes })
+})
+
+test('what is kept of closes is bounded, whatever is asked for', () => {
+  for (const name of ['maxCloses', 'maxPeers'])
+    for (const most of [1_000_001, 2 ** 24, 2 ** 32, 1e10, Number.MAX_SAFE_INTEGER, 1e308])
+      assert.deepEqual(problemsOf({ history: { [name]: most } }), [
+        `history.${name}: must be a whole number from 1 to 1000000, not ${most}`,
+      ])
+  assert.ok(peerpulse({ history: { maxCloses: 1_000_000, maxPeers: 1_000_000 } }))
+})
+
+describe('milliseconds that were meant as seconds', () => {
+  async function warningsOf(options: PeerpulseOptions): Promise<string[]> {
+    const pulse = peerpulse(options)
+    const messages: string[] = []
+    pulse.on('warning', ({ code, message }) => messages.push(`${code} ${message}`))
+    await Promise.resolve()
+    return messages
+  }
+  test('are warned of, and taken', async () => {
+    assert.deepEqual(await warningsOf({ heartbeat: { intervalMs: 25 } }), [
+      'PEERPULSE_WARN_SECONDS heartbeat.intervalMs: 25 means 25 milliseconds, which is too short for anything (at least 100 is usual); was 25000 meant?',
+    ])
+    const paths = await warningsOf({
+      behind: { idleTimeoutMs: 60 },
+      heartbeat: { tcpKeepAliveMs: 30, timeoutMs: 10 },
+      drain: { terminationGraceMs: 30 },
+      idle: { websocketMs: 90, sseMs: 60, upgradedMs: 60, inboundMs: 60 },
+      lifetime: { maxAgeMs: 60 },
+      limits: { handshakeTimeoutMs: 10 },
+      budget: { stalledMs: 2 },
+    })
+    assert.equal(paths.length, 11)
+  })
+  test('are told by the logger', async () => {
+    const lines: string[] = []
+    const write = (_fields: unknown, message?: string) => void lines.push(message ?? '')
+    peerpulse({ idle: { sseMs: 60 }, log: { info: write, warn: write, error: write } as never })
+    await Promise.resolve()
+    assert.equal(lines.length, 1)
+  })
+  test('are not where somebody may want them, a test for one, nor where nothing was given', async () => {
+    assert.deepEqual(await warningsOf({}), [])
+    assert.deepEqual(
+      await warningsOf({
+        heartbeat: { intervalMs: 100, timeoutMs: 100, tcpKeepAliveMs: 1_000 },
+        idle: { websocketMs: 100, sseMs: false },
+        drain: { readinessDelayMs: 0, spreadMs: 5, closeTimeoutMs: 10, deadlineMs: 50, hookTimeoutMs: 5 },
+        pressure: { dwellMs: 0, warmUpMs: 0 },
+        probes: { checkTimeoutMs: 50, cacheMs: 1 },
+        behind: { idleTimeoutMs: 1_000 },
+      }),
+      [],
+    )
+  })
 })
 
 describe('0 is a value', () => {
@@ -543,7 +733,10 @@ const wellFormed: fc.Arbitrary<PeerpulseOptions> = fc.record(
     limits: fc.record({ maxConnections: positiveOrOff, maxPerPeer: positiveOrOff }, { requiredKeys: [] }),
     drain: fc.record({ deadlineMs: fc.integer({ min: 12_000, max: 1e7 }), restart: fc.boolean() }),
     behind: fc.record({ idleTimeoutMs: fc.integer({ min: 100, max: 1e7 }) }),
-    history: fc.oneof(fc.constant(false as const), fc.record({ maxCloses: positive })),
+    history: fc.oneof(
+      fc.constant(false as const),
+      fc.record({ maxCloses: fc.integer({ min: 1, max: 1e6 }) }),
+    ),
     dryRun: fc.boolean(),
   },
   { requiredKeys: [] },

@@ -272,7 +272,7 @@ test('anything else is refused', async (t) => {
     },
     {
       code: 'PEERPULSE_ERR_INVALID_ARGUMENT',
-      message: "connection.onDrain: must be 'end' or 'finish', not wait",
+      message: "connection.onDrain: must be 'end' or 'finish', not 'wait'",
     },
   )
 })

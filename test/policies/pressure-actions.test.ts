@@ -139,7 +139,7 @@ test('wrong actions and monitors are refused by their path', () => {
   )
   assert.match(problem({ actions: { evict: 2 } }), /pressure\.actions\.evict: must be 'elevated'/)
   assert.match(problem({ actions: 'none' }), /pressure\.actions: must be false, or an object/)
-  assert.match(problem({ monitors: [{ name: 'x' }] }), /pressure\.monitors: must be a list of monitors/)
+  assert.match(problem({ monitors: [{ name: 'x' }] }), /pressure\.monitors\.0\.read: must be a function/)
   const twice = { name: 'x', read: () => 0 }
   assert.match(problem({ monitors: [twice, twice] }), /pressure\.monitors/)
   assert.deepEqual(
