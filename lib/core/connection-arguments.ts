@@ -11,7 +11,7 @@ function invalid(problem: string): PeerpulseError {
 
 export function checkReason(method: string, reason: unknown): asserts reason is CloseReason {
   if (!isCloseReason(reason))
-    throw invalid(`${method}: '${String(reason)}' is not a close reason; docs/close-reasons.md lists them`)
+    throw invalid(`${method}: ${describe(reason)} is not a close reason; docs/close-reasons.md lists them`)
 }
 
 export function checkIdleTimeout(value: unknown): void {

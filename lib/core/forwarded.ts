@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { hear } from './callbacks.js'
+import { describe } from './describe.js'
 import { isOnUnixSocket, plainAddress, unknownAddress, writtenAddress } from './peer-address.js'
 
 /** Whether an address, so many hops away, is a proxy of ours. */
@@ -44,5 +45,5 @@ function isTrusted(trust: Trust, address: string, hop: number): boolean {
   if (typeof answer === 'boolean') return answer
   // Made async by mistake: a promise is no yes, and its rejection is nobody's.
   const isPromise = hear(answer, () => {})
-  throw new TypeError(`it must return true or false, not ${isPromise ? 'a promise' : String(answer)}`)
+  throw new TypeError(`it must return true or false, not ${isPromise ? 'a promise' : describe(answer)}`)
 }

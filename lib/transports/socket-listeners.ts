@@ -30,8 +30,8 @@ export class SocketListeners {
     this.#sink = sink
     this.#webSockets = webSockets
     this.#guard = guard
-    this.#destroyGuard = new WriteGuard('destroy', (socket, error) =>
-      this.#seeDestroy(socket as Socket, error),
+    this.#destroyGuard = new WriteGuard('destroy', (socket, args) =>
+      this.#seeDestroy(socket as Socket, args[0]),
     )
     this.#onError = function (this: Socket, error) {
       const connection = carried(sink, this)

@@ -164,9 +164,9 @@ function isStreamCallback(callback: unknown): callback is (error?: unknown) => v
 
 /** For the sockets of HTTP connections. It stands aside once the socket is a WebSocket, whose frames are not to be torn. */
 export function createResponseGuard(sink: ConnectionSink, look: LookAtWrite): WriteGuard {
-  return new WriteGuard('write', (target, [chunk]) => {
+  return new WriteGuard('write', (target, args) => {
     const { writableLength } = target as { writableLength: number }
-    if (writableLength <= backlogBytes || sizeOf(chunk) <= framingBytes) return
+    if (writableLength <= backlogBytes || sizeOf(args[0]) <= framingBytes) return
     const connection = carried(sink, target)
     if (connection?.webSocket === undefined) lookAt(sink, look, connection)
   })

@@ -22,7 +22,7 @@ test('of one code 20 warnings a minute are logged; listeners hear all of them', 
   assert.equal(state.lines.length, 20)
   assert.equal(state.heard, 50)
   warnings.warn('PEERPULSE_WARN_DRY_RUN', 'another code')
-  assert.equal(state.lines.at(-1), 'another code')
+  assert.equal(state.lines.at(-1), 'peerpulse: another code')
   state.now = 59_900
   warnings.warn('PEERPULSE_WARN_LEAK', 'too soon')
   assert.equal(state.lines.length, 21)
@@ -35,7 +35,10 @@ test('a callback that goes on failing is told of once a minute, and counted ever
   const { state, warnings } = tell()
   for (let i = 0; i < 10; i++) warnings.callbackFailed('pressure.priority', new Error('once more'))
   warnings.callbackFailed('probes.details', new Error('another'))
-  assert.deepEqual(state.lines, ['pressure.priority threw: once more', 'probes.details threw: another'])
+  assert.deepEqual(state.lines, [
+    'peerpulse: pressure.priority threw: once more',
+    'peerpulse: probes.details threw: another',
+  ])
   assert.equal(warnings.callbackErrors, 11)
   state.now = 60_000
   for (let i = 0; i < 10; i++) warnings.callbackFailed('pressure.priority', new Error('once more'))

@@ -165,6 +165,24 @@ export const scenes: readonly Scene[] = [
   },
   {
     file: 'docs/shutdown.md',
+    begins: "app.get('/news', (req, res) => {",
+    given: `
+      const pulse = await stage.attached()
+      let answerLate
+      globalThis.waitForNews = (answer) => { answerLate = answer }
+      globalThis.streamAnswer = (res) => setTimeout(() => res.end('data: all of it\\n\\n'), 700)`,
+    finish: `
+      const news = stage.get('/news')
+      const answer = stage.get('/answer')
+      await stage.until(() => answerLate !== undefined, 'the poll')
+      const draining = pulse.drain()
+      assert.equal((await news)[0], 503)
+      answerLate({ late: true })
+      assert.deepEqual(await answer, [200, 'data: all of it\\n\\n'])
+      assert.equal((await draining).deadlineExceeded, false)`,
+  },
+  {
+    file: 'docs/shutdown.md',
     begins: '// A handler of your own.',
     given: 'await stage.attached()',
     finish: "process.kill(process.pid, 'SIGTERM'); await new Promise(() => {})",
