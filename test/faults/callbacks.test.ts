@@ -101,7 +101,7 @@ for (const [deed, act] of Object.entries(misdeeds)) {
   })
 
   test(`a logger that ${deed} harms nobody, and is told of once`, async (t) => {
-    const log = { info: act, warn: act, error: act }
+    const log = { debug: act, info: act, warn: act, error: act }
     const { port, warnings, counted, closes } = await watched(t, { log })
     for (let i = 0; i < 3; i++) {
       const peer = await connectRaw(t, port)
