@@ -49,6 +49,7 @@ class Crowd {
       phaseOf: () => (protocol === 'http1' ? 'keep-alive' : 'established'),
       bufferedBytes: () => 0,
       isBusy: () => false,
+      onDrain: () => 'end',
       retire() {},
       close: (connection) => {
         this.#ends++

@@ -64,7 +64,7 @@ test('above maxPerPeer requests get 429, and the count comes back whatever way a
     refused.write(request)
     assert.match(
       await readAll(refused),
-      /^HTTP\/1\.1 429 Too Many Requests\r\n[\s\S]*\r\nRetry-After: \d+\r\n/,
+      /^HTTP\/1\.1 429 Too Many Requests\r\nRetry-After: \d+\r\n[\s\S]*\r\nConnection: close\r\n/,
     )
     for (const socket of held) socket[end]()
     await until('none', () => pulse.snapshot().connections.open === 0)

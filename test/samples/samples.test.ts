@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
 import { promisify } from 'node:util'
 import { ConfigError, peerpulse } from 'peerpulse'
+import { describeCollected } from '../../lib/monitors/kept-memory.js'
 import { type Block, blocksOf, documents, root } from './blocks.js'
 import { type Scene, scenes } from './scenes.js'
 
@@ -203,13 +204,25 @@ const checks: readonly Check[] = [
     // A line of the log; another test reads one of a process under pressure.
     file: 'docs/small-container.md',
     begins:
-      'pressure is elevated (was normal): container at 81 %; most outbound bytes: connection 1207 (websocket, 203.0.113.9) 3.9 MiB, open for 412 s; ...',
+      'peerpulse: pressure is elevated (was normal): container at 81 %; most outbound bytes: connection 1207 (websocket, 203.0.113.9) 3.9 MiB, open for 412 s; ...',
     check(_t, code) {
       const source = readFileSync(join(root, 'lib/insight/holders.ts'), 'utf8')
       for (const words of ['most outbound bytes', 'open for']) {
         assert.ok(code.includes(words))
         assert.ok(source.includes(words), words)
       }
+    },
+  },
+  {
+    file: 'docs/small-container.md',
+    begins:
+      'peerpulse: under pressure of memory garbage was collected in 24 ms: JavaScript holds 14 MiB (before 122 MiB), 117 MiB are resident, of them 51 MiB kept without use',
+    check(_t, code) {
+      const MiB = 1024 * 1024
+      const before = { rssBytes: 150 * MiB, usedBytes: 122 * MiB }
+      const after = { rssBytes: 117 * MiB, usedBytes: 14 * MiB }
+      const collected = { forced: true, tookMs: 24, isWorthIt: true, before, after, keptBytes: 51 * MiB }
+      assert.equal(code.trim(), `peerpulse: ${describeCollected(collected)}`)
     },
   },
 ]

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { request as httpRequest, type IncomingMessage, type RequestListener } from 'node:http'
 import { request as httpsRequest } from 'node:https'
+import { Readable } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { type Peerpulse, type PeerpulseOptions, peerpulse } from 'peerpulse'
 import { request } from '../support/frames.js'
@@ -28,6 +29,10 @@ async function start(t: TestContext, secure: boolean, listener: RequestListener,
   return { pulse, port, closes: new Closes(pulse) }
 }
 
+function* chunks(): Generator<Buffer> {
+  for (let sent = 0; sent < bodyBytes; sent += MiB / 16) yield Buffer.alloc(MiB / 16)
+}
+
 /** Sends a body, and reads nothing of the answer before all of it is sent, as simple clients do. */
 async function upload(port: number, secure: boolean, headers = {}): Promise<number | string> {
   const req = (secure ? httpsRequest : httpRequest)({
@@ -42,11 +47,7 @@ async function upload(port: number, secure: boolean, headers = {}): Promise<numb
     once(req, 'response').then(([res]) => (res as IncomingMessage).resume()),
     once(req, 'error').then(([error]) => (error as NodeJS.ErrnoException).code ?? 'error'),
   ])
-  for (let sent = 0; sent < bodyBytes && !req.destroyed; sent += MiB / 16) {
-    if (!req.write(Buffer.alloc(MiB / 16)))
-      await Promise.race([once(req, 'drain'), once(req, 'close'), answer])
-  }
-  req.end()
+  Readable.from(chunks()).pipe(req)
   const res = await answer
   return typeof res === 'string' ? res : (res.statusCode ?? 0)
 }
