@@ -57,6 +57,7 @@ import { broadcast } from './transports/broadcast.js'
 import { connectionOf } from './transports/carriers.js'
 import { http1 } from './transports/http1.js'
 import { readKernelQueues } from './transports/kernel-queue.js'
+import { lookForReset } from './transports/pipelining.js'
 import { refuseRequest } from './transports/refusal.js'
 import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
@@ -297,6 +298,7 @@ class Pulse implements Peerpulse {
         (connection) => this.#emit('connection:open', connection),
       ],
       look: [
+        lookForReset,
         (connection) => this.#budget?.look(connection, this.#lifecycle.clock.now),
         (connection) => this.#control?.look(connection, this.#lifecycle.clock.now),
       ],

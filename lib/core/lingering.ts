@@ -23,6 +23,7 @@ export class Lingering {
     this.#movedAt = now
     // A parser of the app's that gave up leaves the body paused, with nobody to read it.
     if (request.listenerCount('data') === 0 && request.listenerCount('readable') === 0) request.resume()
+    else if (request.isPaused()) dropBody(request)
   }
 
   /** When to look again, in credited time; `undefined`: the peer has had its time to read the answer. */
@@ -39,4 +40,10 @@ export class Lingering {
       bytes - this.#bytesBefore > mostBytes
     return isOver ? undefined : now + lookMs
   }
+}
+
+/** The app paused it and has answered: it gets no more of it, and Node drops what comes, as it does with a body nobody reads. */
+function dropBody(request: IncomingMessage): void {
+  ;(request as { _dumped?: boolean })._dumped = true
+  request.socket.resume()
 }

@@ -263,9 +263,11 @@ export class Drain {
     return this.#clock.realNow() - this.#startedAt < this.#deadlineMs - graceMs
   }
 
-  /** Its upgrade is being decided, or its first request may be on the way. */
+  /** Its upgrade is being decided, or its first request may be on the way, behind a TLS handshake perhaps. */
   #mayStillAsk({ phase, opened }: PeerConnection): boolean {
-    return phase === 'upgrade' || (phase === 'awaiting-request' && this.#clock.now - opened < firstRequestMs)
+    if (phase === 'upgrade') return true
+    const isNew = phase === 'awaiting-request' || phase === 'tls-handshake'
+    return isNew && this.#clock.now - opened < firstRequestMs
   }
 
   /**

@@ -130,8 +130,7 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
         case 'tlsClientError': {
           const socket = second as (Socket & { _parent?: Socket | null }) | undefined
           const connection = carried(sink, socket) ?? carried(sink, socket?._parent)
-          if (connection !== undefined) clientError(connection, first as NodeJS.ErrnoException)
-          return false
+          return connection !== undefined && clientError(connection, first as NodeJS.ErrnoException)
         }
         default:
           return false
@@ -147,11 +146,15 @@ function isWatchable(socket: unknown): socket is Socket {
   return socket instanceof Socket && (!socket.pending || socket.connecting || socket.destroyed)
 }
 
-function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): void {
+/** `true`: nothing is to be done about it. */
+function clientError(connection: PeerConnection, error: NodeJS.ErrnoException): boolean {
+  // The rest of a request is late because we do not read it.
+  if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' && connection.exchange?.waiting !== undefined) return true
   if (error?.code === 'ERR_HTTP_REQUEST_TIMEOUT' || error?.code === 'ERR_TLS_HANDSHAKE_TIMEOUT')
     connection.settle('handshake-timeout')
   // A FIN in the middle of the handshake: Node makes up an ECONNRESET, without the errno a real one has.
   else if (connection.exchange?.handshaking && error?.code === 'ECONNRESET' && error.errno === undefined)
     connection.noteEnd().peerEnded = 'busy'
   else noteError(connection, error)
+  return false
 }

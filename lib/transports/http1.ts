@@ -3,7 +3,7 @@ import type { PeerConnection, PeerTransport } from '../core/connection.js'
 import { isPoll } from './engine-io.js'
 import { isReceiving } from './incoming-messages.js'
 import { makeLast } from './last-response.js'
-import { ignoreLateWrite } from './late-write.js'
+import { endResponse } from './late-write.js'
 import { destroySocket, drainedBytes, goOnReading, stopReading, writtenBytes } from './socket.js'
 import { endWaiting } from './waiting-response.js'
 
@@ -25,12 +25,11 @@ function isEventStream(connection: PeerConnection): boolean {
 
 function endEventStream({ exchange, socket, host }: PeerConnection): void {
   const response = exchange?.response
-  response?.on('error', ignoreLateWrite)
   // `retry` takes effect with its line. No empty line follows, which would dispatch an event the app was still writing.
   response?.write(`\nretry: ${host.reconnect.pickMs()}\n`)
   // Not as an argument of `end`: compression and its like take that for a chunk.
   response?.once('finish', () => socket.end())
-  response?.end()
+  if (response !== undefined) endResponse(response)
 }
 
 /** Of pipelined requests few run at a time, so there are few responses to add up. */

@@ -1,7 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerResponse } from 'node:http'
+import type { PeerConnection } from '../core/connection.js'
 import type { HttpExchange } from '../core/http-exchange.js'
-import { goOnReading, stopReading } from './socket.js'
+import { goOnReading, hasLostPeer, holdReading } from './socket.js'
 
 /** Requests of one peer that run at a time. nginx and Go run one; Node runs all that came in one read: thousands. */
 const mostAtOnce = 64
@@ -10,7 +11,10 @@ const mostBytes = 256 * 1024
 
 /** Whether a request that was pipelined has to wait for those before it. */
 export function mustWait(exchange: HttpExchange, response: ServerResponse): boolean {
-  if (exchange.waiting !== undefined) return true
+  return exchange.waiting !== undefined || isFull(exchange, response)
+}
+
+function isFull(exchange: HttpExchange, response: ServerResponse): boolean {
   if (response.socket !== null || exchange.current() === undefined) return false
   const { queuedResponses = [] } = exchange
   if (queuedResponses.length + 1 >= mostAtOnce) return true
@@ -27,11 +31,11 @@ export function wait(exchange: HttpExchange, response: ServerResponse, run: () =
   // `AsyncResource.bind` would cost ten times as much.
   const context = new AsyncResource('peerpulse')
   const entry = { response, run: () => context.runInAsyncScope(run) }
-  stopReading(response.req.socket)
   if (exchange.waiting !== undefined) {
     exchange.waiting.push(entry)
     return
   }
+  holdReading(response.req.socket)
   exchange.waiting = [entry]
   goOnAfter(exchange)
 }
@@ -39,31 +43,59 @@ export function wait(exchange: HttpExchange, response: ServerResponse, run: () =
 /** Once the last of those that run is answered, more may. */
 function goOnAfter(exchange: HttpExchange): void {
   exchange.newest?.once('close', () => {
-    const { waiting } = exchange
-    if (waiting === undefined) return
-    exchange.waiting = undefined
-    let next = waiting.shift()
-    const socket = next?.response.req.socket
     try {
-      for (; next !== undefined; next = waiting.shift()) {
-        next.run()
-        if (waiting[0] !== undefined && mustWait(exchange, waiting[0].response)) break
-      }
+      do runNext(exchange)
+      while (exchange.waiting?.[0] !== undefined && !isFull(exchange, exchange.waiting[0].response))
     } finally {
       // The app's handler may throw, which is its affair; those behind are served all the same.
-      if (waiting.length > 0) {
-        exchange.waiting = waiting
-        goOnAfter(exchange)
-      } else if (socket !== undefined) goOnReading(socket)
+      if (exchange.waiting !== undefined) goOnAfter(exchange)
     }
   })
 }
 
+/** None waits any more once the last of them runs: that one may be told that it is the last. */
+function runNext(exchange: HttpExchange): void {
+  const next = exchange.waiting?.shift()
+  if (exchange.waiting?.length === 0) {
+    exchange.waiting = undefined
+    if (next !== undefined) goOnWith(next.response)
+  }
+  next?.run()
+}
+
+/**
+ * The next requests may be read. Over TLS not before the last is answered: Node's parser is paused while responses wait for
+ * the peer, its TLS socket hands on what else it has decrypted, and that is an error (HPE_PAUSED). A body is read at once.
+ */
+function goOnWith(response: ServerResponse): void {
+  const { socket, complete } = response.req
+  if (complete && (socket as { encrypted?: boolean }).encrypted === true)
+    response.once('close', () => goOnReading(socket))
+  else goOnReading(socket)
+}
+
+/** What Node makes of a reset that it reads. */
+class ResetError extends Error {
+  readonly code = 'ECONNRESET'
+  readonly syscall = 'read'
+}
+
+/** While requests wait nothing is read, a reset neither: it is asked for. */
+export function lookForReset({ exchange, socket }: PeerConnection): void {
+  if (exchange?.waiting !== undefined && !socket.destroyed && hasLostPeer(socket) === true)
+    socket.destroy(new ResetError('read ECONNRESET'))
+}
+
 /** Nobody watches any more: what waits is the app's at once, as without us. */
 export function releaseWaiting(exchange: HttpExchange | undefined): void {
-  const waiting = exchange?.waiting
-  if (exchange === undefined || waiting === undefined) return
-  exchange.waiting = undefined
-  for (const { run } of waiting) run()
-  if (waiting[0] !== undefined) goOnReading(waiting[0].response.req.socket)
+  while (exchange?.waiting !== undefined) {
+    try {
+      runNext(exchange)
+    } catch (error) {
+      // It is the app's, and nobody's to catch.
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
 }

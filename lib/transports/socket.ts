@@ -53,19 +53,49 @@ interface ReadingHandle {
 
 const readingHandleOf = (socket: Socket) => (socket as { _handle?: ReadingHandle | null })._handle
 
+/** How many hold a handle: a pulse that has requests wait, its pressure, another pulse. */
+const holds = new WeakMap<ReadingHandle, number>()
+
+/** In place of a held handle's own: Node starts a socket again whenever a response has drained. */
+const startLater = () => 0
+
 /**
- * Stops reading below the streams. What the app pauses and resumes meanwhile, the socket, its WebSocket or a request's
- * body, it does for itself, and finds as it left it. `false`: nothing is read now.
+ * Stops reading below the streams, until `goOnReading` is called as often. What the app pauses and resumes meanwhile, the
+ * socket, its WebSocket or a request's body, it does for itself, and finds as it left it.
  */
-export function stopReading(socket: Socket): boolean {
+export function holdReading(socket: Socket): boolean {
   const handle = readingHandleOf(socket)
-  return handle?.reading === true && handle.readStart !== undefined && handle.readStop?.() === 0
+  if (handle?.readStart === undefined) return false
+  const held = holds.get(handle) ?? 0
+  if (held === 0) {
+    handle.readStop?.()
+    handle.readStart = startLater
+  }
+  holds.set(handle, held + 1)
+  return true
+}
+
+/** The same where it is read now; `false`: it is not. */
+export function stopReading(socket: Socket): boolean {
+  return readingHandleOf(socket)?.reading === true && holdReading(socket)
+}
+
+function startReading(handle: ReadingHandle): void {
+  if (handle.reading === true) handle.readStart?.()
 }
 
 /** If Node has stopped it too, it is Node that goes on. */
 export function goOnReading(socket: Socket): void {
   const handle = readingHandleOf(socket)
-  if (handle?.reading === true) handle.readStart?.()
+  const held = handle ? holds.get(handle) : undefined
+  if (!handle || held === undefined) return
+  if (held > 1) {
+    holds.set(handle, held - 1)
+    return
+  }
+  holds.delete(handle)
+  delete handle.readStart
+  startReading(handle)
 }
 
 /**

@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http'
 import type { PeerConnection } from '../core/connection.js'
 import { closePacket, isPoll } from './engine-io.js'
 import { makeLast } from './last-response.js'
-import { ignoreLateWrite } from './late-write.js'
+import { endResponse } from './late-write.js'
 import { refuseRequest } from './refusal.js'
 
 /** What an answer of ours in the place of the app's does not take over from it: they describe its body. */
@@ -43,8 +43,7 @@ export function endWaiting(connection: PeerConnection): void {
 /** One of a known length would be cut. */
 function endBegun(response: ServerResponse): void {
   if (/\r\ncontent-length:/i.test((response as { _header?: string })._header ?? '')) return
-  response.on('error', ignoreLateWrite)
-  response.end()
+  endResponse(response)
 }
 
 /** A response of ours in the place of the app's. */

@@ -1,10 +1,16 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { test } from 'node:test'
-import type { DrainStep } from 'peerpulse'
+import tls from 'node:tls'
+import { type DrainStep, peerpulse } from 'peerpulse'
 import { WebSocket } from 'ws'
 import { deafen, until } from '../scenarios/support.js'
+import { request } from '../support/frames.js'
+import { connectRaw } from '../support/raw-peer.js'
+import { startServer } from '../support/servers.js'
+import { pause } from '../support/wait.js'
 import { openSocket, openWebSocket, start } from './support.js'
 
 const quick = { signals: [], readinessDelayMs: 200, spreadMs: 200, closeTimeoutMs: 300, deadlineMs: 2_000 }
@@ -104,6 +110,40 @@ test('an upgrade that comes late in the readiness delay is served, and told to l
   const client = new WebSocket(`ws://127.0.0.1:${port}`)
   const [code] = (await once(client, 'close')) as [number]
   assert.equal(code, 1012)
+  await draining
+})
+
+test('a newcomer whose TLS handshake takes its time is served while a drain still listens', async (t) => {
+  let finish = () => {}
+  const pulse = peerpulse({ drain: { ...quick, signals: [], deadlineMs: 20_000 } })
+  t.after(() => pulse.detach())
+  const { port } = await startServer(
+    t,
+    (req, res) => {
+      if (req.url !== '/slow') return void res.end('served')
+      finish = () => void res.end('slow')
+    },
+    { secure: true, prepare: (server) => pulse.attach(server) },
+  )
+  const old = await connectRaw(t, port, true)
+  old.write(request('/slow'))
+  await until('the request', () => [...pulse.connections()].some(({ phase }) => phase === 'request'))
+  const draining = pulse.drain()
+  const raw = connect(port, '127.0.0.1')
+  t.after(() => raw.destroy())
+  raw.on('error', () => {})
+  await once(raw, 'connect')
+  await pause(250)
+  const secured = tls.connect({ socket: raw, rejectUnauthorized: false })
+  secured.on('error', () => {})
+  secured.write(request('/'))
+  let text = ''
+  secured.on('data', (data) => {
+    text += data
+  })
+  await until('the answer', () => text.includes('served') || raw.destroyed)
+  assert.match(text, /served/)
+  finish()
   await draining
 })
 

@@ -67,6 +67,17 @@ const early: Record<
   ],
   "the app's own 413 at the end of a lifetime": [413, { lifetime: { maxAgeMs: 1, jitter: 0 } }, answer413],
   'an upload over the limit': [429, { limits: { maxPerPeer: 1 } }, answer413],
+  'a 413 of an app that leaves the body paused, and listens on': [
+    413,
+    {},
+    (req, res) => {
+      req.on('data', () => {
+        req.pause()
+        if (!res.headersSent) res.writeHead(413).end()
+      })
+    },
+    (pulse) => void pulse.drain(),
+  ],
   'a 401 of an app that had begun to read': [
     401,
     {},

@@ -1,13 +1,13 @@
 /** Peers that pipeline: bounded by not running what cannot be answered yet, and never cut for it. */
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { RequestListener, Server, ServerResponse } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import { describe, type TestContext, test } from 'node:test'
 import { peerpulse } from 'peerpulse'
 import { request } from '../support/frames.js'
 import { connectRaw } from '../support/raw-peer.js'
-import { startServer } from '../support/servers.js'
-import { turn, until } from '../support/wait.js'
+import { listen, startServer, stopServer } from '../support/servers.js'
+import { pause, turn, until } from '../support/wait.js'
 import { Closes } from '../support/watched.js'
 
 async function start(
@@ -117,6 +117,70 @@ test('a request that waits keeps the async context that it came in', async (t) =
     Array.from({ length: 300 }, (_, i) => `request ${i}`),
   )
 })
+
+test('while requests wait nothing more is read, however often a response drains', async (t) => {
+  let answered = 0
+  const { pulse, port } = await start(t, (_, res) => {
+    let left = 20
+    const writeOn = () => {
+      while (left-- > 0) if (!res.write(Buffer.alloc(bodyBytes))) return void res.once('drain', writeOn)
+      res.end(() => answered++)
+    }
+    writeOn()
+  })
+  const peer = await connectRaw(t, port)
+  peer.stream.removeAllListeners('data')
+  peer.stream.resume()
+  peer.write(numbered(20_000))
+  await until(() => answered >= 64, 'some answers')
+  const { bytesRead } = [...pulse.connections()][0] ?? assert.fail('it was closed')
+  assert.ok(bytesRead <= 2 * 65_536, `${bytesRead} bytes were read`)
+})
+
+test('a request of which a part has come while others wait is not late', async (t) => {
+  const responses: ServerResponse[] = []
+  let timeouts = 0
+  const server = createServer({ connectionsCheckingInterval: 20, headersTimeout: 200 }, (_, res) => {
+    responses.push(res)
+  })
+  server.on('clientError', () => timeouts++)
+  const pulse = peerpulse({ drain: { signals: [] } })
+  t.after(() => pulse.detach())
+  pulse.attach(server)
+  const port = await listen(server)
+  t.after(() => stopServer(server))
+  const peer = await connectRaw(t, port)
+  peer.write(`${numbered(100)}GET /last HTTP/1.1\r\nHo`)
+  await until(() => responses.length === 64, 'those that run')
+  await pause(600)
+  peer.write('st: x\r\n\r\n')
+  await until(() => {
+    for (const response of responses) if (!response.writableEnded) response.end('ok')
+    return responses.length === 101 || peer.closed
+  }, 'all of them')
+  await until(() => peer.text.match(/HTTP\/1\.1 200/g)?.length === 101 || peer.closed, 'all answers')
+  assert.equal(timeouts, 0)
+  assert.equal(peer.closed, false)
+})
+
+for (const how of ['at once', 'later'])
+  test(`a drain answers all that wait ${how}`, async (t) => {
+    const responses: ServerResponse[] = []
+    const { pulse, port } = await start(t, (_, res) => {
+      if (how === 'at once' && responses.length >= 64) res.end('ok')
+      responses.push(res)
+    })
+    const peer = await connectRaw(t, port)
+    peer.write(numbered(300))
+    await until(() => responses.length === 64, 'those that run')
+    void pulse.drain()
+    await until(() => {
+      for (const response of responses) if (!response.writableEnded) response.end('ok')
+      return peer.closed
+    }, 'the end')
+    assert.equal(peer.text.match(/HTTP\/1\.1 200/g)?.length, 300)
+    assert.equal(peer.text.match(/^Connection: close\r$/gm)?.length, 1)
+  })
 
 test('a drain answers those that wait, the last with Connection: close', async (t) => {
   const responses: ServerResponse[] = []
