@@ -128,7 +128,7 @@ test('under pressure details name the monitor and its value, and no client reads
 
   assert.match(
     (await ask(`${url}/readyz?verbose`)).text,
-    /^\[!\]pressure warning: the pressure is critical; queue at 97 %$/m,
+    /^\[-\]pressure failed: the pressure is critical; every request is refused; queue at 97 %$/m,
   )
   const headers = { 'X-Forwarded-For': '203.0.113.7' }
   const outside = await ask(`${url}/readyz?verbose`, { headers })
