@@ -203,10 +203,22 @@ const checks: readonly Check[] = [
     // A line of the log; another test reads one of a process under pressure.
     file: 'docs/small-container.md',
     begins:
-      'pressure is elevated (was normal): container at 81 %; most outbound bytes: connection 1207 (websocket, 203.0.113.9) 3.9 MiB, open for 412 s; ...',
+      'peerpulse: pressure is elevated (was normal): container at 81 %; most outbound bytes: connection 1207 (websocket, 203.0.113.9) 3.9 MiB, open for 412 s; ...',
     check(_t, code) {
       const source = readFileSync(join(root, 'lib/insight/holders.ts'), 'utf8')
       for (const words of ['most outbound bytes', 'open for']) {
+        assert.ok(code.includes(words))
+        assert.ok(source.includes(words), words)
+      }
+    },
+  },
+  {
+    file: 'docs/small-container.md',
+    begins:
+      'peerpulse: under pressure of memory garbage was collected in 24 ms: JavaScript holds 14 MiB (before 122 MiB), 117 MiB are resident, of them 51 MiB kept without use',
+    check(_t, code) {
+      const source = readFileSync(join(root, 'lib/monitors/kept-memory.ts'), 'utf8')
+      for (const words of ['garbage was collected in', 'JavaScript holds', 'kept without use']) {
         assert.ok(code.includes(words))
         assert.ok(source.includes(words), words)
       }
