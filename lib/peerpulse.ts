@@ -39,6 +39,7 @@ import type { Policy } from './core/policy.js'
 import { carried } from './core/sink.js'
 import { Warnings } from './core/warnings.js'
 import { Health } from './health/health.js'
+import { logCheckChange } from './insight/check-log.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
 import { describeHolders, topHolders } from './insight/holders.js'
@@ -199,6 +200,7 @@ class Pulse implements Peerpulse {
     this.#control?.stop()
     this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
     await this.#health.close()
+    this.#closes.sumUp()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -424,8 +426,10 @@ class Pulse implements Peerpulse {
       retryMs: () => this.#reconnect.pickMs(),
       isCleanedUp: () => this.#lifecycle.tracking.settling.size === 0,
       onPhase: (step) => {
-        const message = `drain (${step.why}): ${step.phase}, ${step.connections} connections`
+        const message = `drain (${step.why}): ${step.phase}, connections left: ${step.connections}`
         this.#warnings.log((logger) => logger.info({ event: 'drain:phase', ...step }, message))
+        // The process may exit now.
+        if (step.phase === 'done') this.#closes.sumUp()
         this.#emit('drain:phase', step)
       },
     })
@@ -446,7 +450,10 @@ class Pulse implements Peerpulse {
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,
-      onChange: (change) => this.#emit('check:change', change),
+      onChange: (change) => {
+        this.#warnings.log((logger) => logCheckChange(logger, change))
+        this.#emit('check:change', change)
+      },
       onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
       onPortError: (port, error) => {
         const message = `probes.port ${port}: ${error.message}; no probe is answered`
@@ -490,7 +497,10 @@ class Pulse implements Peerpulse {
       drain: (why, options) => (this.#detached ? undefined : this.#drain.start(why, options)),
       onReport: (report) =>
         this.#warnings.log((logger) =>
-          logger.info({ event: 'drain:report', ...report }, describeReport(report)),
+          logger[report.cut.length > 0 ? 'warn' : 'info'](
+            { event: 'drain:report', ...report },
+            describeReport(report),
+          ),
         ),
       onHookError: (name, error) => this.#warnings.callbackFailed(name, error),
       failed: (error) => this.#lifecycle.failed(error),

@@ -81,7 +81,7 @@ export function contradictions(
     refuse(
       phases > drain.deadlineMs,
       ['terminationGraceMs', 'deadlineMs', ...drainPhases].map((name) => `drain.${name}`),
-      `drain.deadlineMs: ${drain.deadlineMs} is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = ${phases}); raise it or shorten them`,
+      `drain.deadlineMs: ${drain.deadlineMs} ms is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = ${phases} ms); raise it or shorten them`,
     )
   }
   if (probes) {
@@ -97,7 +97,7 @@ export function contradictions(
     refuse(
       heartbeat.intervalMs > most,
       ['heartbeat.intervalMs', 'behind.idleTimeoutMs'],
-      `heartbeat.intervalMs: ${heartbeat.intervalMs} is more than ${pingShareOfIdleTimeout} of behind.idleTimeoutMs (${behind.idleTimeoutMs}); leave it out, or set it to at most ${most}`,
+      `heartbeat.intervalMs: ${heartbeat.intervalMs} ms is more than ${pingShareOfIdleTimeout} of behind.idleTimeoutMs (${behind.idleTimeoutMs} ms); leave it out, or set it to at most ${most}`,
     )
   }
   return problems

@@ -8,6 +8,7 @@ import {
   monitorProblems,
   sections,
 } from './config-schema.js'
+import { meantAsSeconds } from './config-seconds.js'
 import { defaults, pingShareOfIdleTimeout, sectionDefaults } from './defaults.js'
 import { describe, isPlainObject } from './describe.js'
 import { ConfigError } from './errors.js'
@@ -179,7 +180,9 @@ export function resolveConfig(
     !wrong.some((other) => other === path || other.startsWith(`${path}.`) || path.startsWith(`${other}.`))
   const sound = without(copyOf(options), wrong)
   const config = applyDefaults(sound)
-  problems.push(...contradictions(sound, config, isSound))
+  const contrary = contradictions(sound, config, isSound)
+  // Seconds are a warning; beside a contradiction they are what most likely makes it.
+  if (contrary.length > 0) problems.push(...contrary, ...meantAsSeconds(sound))
   if (config.limits && isSound('limits.trustProxy')) {
     try {
       checkTrust?.(config.limits.trustProxy)

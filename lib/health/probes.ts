@@ -112,14 +112,16 @@ export class Probes {
       put(
         'listening',
         this.#started || this.#facts.listening() ? 'pass' : 'fail',
-        'the server does not listen yet',
+        'an attached server does not listen yet, or none is attached',
       )
     }
     if (probe === 'readyz') {
       const { draining, level, reading, levelMs, now, refusesRequests } = this.#facts
       if (select('startup')) {
-        if (!this.#started) await this.#startup(() => false)
-        put('startup', this.#started ? 'pass' : 'fail', 'the startup checks have not passed yet')
+        const asked = this.#started ? {} : await this.#startup(() => true)
+        const missing = Object.keys(asked).filter((name) => asked[name]?.status === 'fail')
+        if (!this.#facts.listening()) missing.unshift('listening')
+        put('startup', this.#started ? 'pass' : 'fail', `not passed yet: ${missing.join(', ')}`)
       }
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {

@@ -81,7 +81,12 @@ export class CloseLog {
 
   /** Ends a window: sums up what was held back. Called every tick. */
   flush(): void {
-    if (this.#clock.now - this.#windowStart < windowMs) return
+    if (this.#clock.now - this.#windowStart >= windowMs) this.sumUp()
+  }
+
+  /** Ends the window, also before its time. */
+  sumUp(): void {
+    const lasted = seconds(Math.min(this.#clock.now - this.#windowStart, windowMs))
     this.#windowStart = this.#clock.now
     if (this.#refused.size > 0) {
       const refused = [...this.#refused.values()]
@@ -90,12 +95,12 @@ export class CloseLog {
         ({ what, reason, detail, count, dryRun }) =>
           `${count} x ${what} (${reason}: ${detail}${dryRun ? ', dry run' : ''})`,
       )
-      this.#logger.warn({ event: 'shed', refused }, `refused in ${seconds(windowMs)}: ${list.join(', ')}`)
+      this.#logger.warn({ event: 'shed', refused }, `refused in ${lasted}: ${list.join(', ')}`)
     }
-    for (const level of ['debug', 'info', 'warn'] as const) this.#sumUp(level)
+    for (const level of ['debug', 'info', 'warn'] as const) this.#sumUpLevel(level, lasted)
   }
 
-  #sumUp(level: Level): void {
+  #sumUpLevel(level: Level, lasted: string): void {
     this.#lines[level] = 0
     const held = this.#held[level]
     if (held.size === 0) return
@@ -104,7 +109,7 @@ export class CloseLog {
     held.clear()
     this.#logger[level]?.(
       { event: 'connection:close', reasons },
-      `more connections closed in ${seconds(windowMs)}, without a line each: ${list}`,
+      `more connections closed in ${lasted}, without a line each: ${list}`,
     )
   }
 }

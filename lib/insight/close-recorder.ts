@@ -46,6 +46,12 @@ export class CloseRecorder {
     this.stalls.turn(now)
   }
 
+  /** Nothing may come after: what was held back for a sum is told. */
+  sumUp(): void {
+    this.#log?.sumUp()
+    this.stalls.sumUp()
+  }
+
   read(): History {
     return this.#history?.read() ?? { closes: [], peers: [] }
   }

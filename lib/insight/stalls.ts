@@ -41,6 +41,10 @@ export class Stalls {
   turn(now: number): void {
     if (now - this.#windowStart < windowMs) return
     this.#windowStart = now
+    this.sumUp()
+  }
+
+  sumUp(): void {
     this.#lines = 0
     if (this.#held.length === 0) return
     const count = this.#held.length

@@ -19,7 +19,9 @@ export function broadcast(
 ): BroadcastResult {
   if (typeof options !== 'object' || options === null)
     throw invalid(`the options must be an object, not ${describe(options)}`)
-  const { congested: asked = 'skip', binary } = options
+  const { congested: asked = 'skip', binary, ...others } = options
+  const [unknown] = Object.keys(others)
+  if (unknown !== undefined) throw invalid(`unknown option '${unknown}'; there are congested and binary`)
   if (!['skip', 'close', 'send'].includes(asked))
     throw invalid(`congested must be 'skip', 'close' or 'send', not ${describe(asked)}`)
   if (binary !== undefined && typeof binary !== 'boolean')

@@ -50,7 +50,9 @@ if (place !== undefined && place in { beforeShutdown: 1, onSignal: 1, onShutdown
     say(`${act} done`)
   }) as never
 }
-const pulse = peerpulse({ drain: { ...options, ...hooks } })
+const line = (level: string) => (_: object, message: string) => say(`${level} ${message}`)
+const log = mode === 'a log' && { info: line('info'), warn: line('warn'), error: line('error') }
+const pulse = peerpulse({ drain: { ...options, ...hooks }, log })
 pulse.on('warning', ({ message }) => say(message))
 pulse.on('drain:phase', ({ phase }) => say(phase))
 if (place === ('a listener' as never))

@@ -166,3 +166,16 @@ test('a clock that stops holds no shutdown up: the process is gone at its deadli
   assert.ok(performance.now() - signalledAt >= 1_000)
   assert.ok(!server.said.includes('done'))
 })
+
+for (const [path, level] of [
+  ['/endless', 'warn'],
+  ['/', 'info'],
+] as const)
+  test(`the report of a drain is told as ${level} after GET ${path}`, async (t) => {
+    const { child, url, said, exit } = await startServer(t, 'a log', { deadlineMs: 600 })
+    const response = await fetch(url + path)
+    response.text().catch(() => {})
+    child.kill('SIGTERM')
+    assert.equal(await exit(), 0)
+    assert.match(said.find((line) => line.includes('drained in')) ?? '', new RegExp(`^${level} peerpulse: `))
+  })

@@ -137,6 +137,7 @@ test('broadcast refuses what is no server, no message or no option, and sends no
     [[wss, 'x', { congested: 'drop' }], /congested must be 'skip', 'close' or 'send', not 'drop'/],
     [[wss, 'x', { congested: Object.create(null) }], /congested must be/],
     [[wss, 'x', { binary: 'no' }], /binary must be true or false, not 'no'/],
+    [[wss, 'x', { congestd: 'close' }], /unknown option 'congestd'; there are congested and binary$/],
   ]
   for (const [args, says] of wrong)
     assert.match(

@@ -384,6 +384,13 @@ describe('milliseconds that were meant as seconds', () => {
     })
     assert.equal(paths.length, 11)
   })
+  test('are named beside the contradiction that they make', () => {
+    assert.deepEqual(problemsOf({ heartbeat: { intervalMs: 25 }, behind: { idleTimeoutMs: 60 } }), [
+      'heartbeat.intervalMs: 25 ms is more than 0.4 of behind.idleTimeoutMs (60 ms); leave it out, or set it to at most 24',
+      'behind.idleTimeoutMs: 60 means 60 milliseconds, which is too short for anything (at least 1000 is usual); was 60000 meant?',
+      'heartbeat.intervalMs: 25 means 25 milliseconds, which is too short for anything (at least 100 is usual); was 25000 meant?',
+    ])
+  })
   test('are told by the logger', async () => {
     const lines: string[] = []
     const write = (_fields: unknown, message?: string) => void lines.push(message ?? '')
@@ -501,7 +508,7 @@ describe('contradictions', () => {
     ],
     [
       { drain: { deadlineMs: 10_000 } },
-      'drain.deadlineMs: 10000 is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = 12000); raise it or shorten them',
+      'drain.deadlineMs: 10000 ms is shorter than its phases (readinessDelayMs + spreadMs + closeTimeoutMs = 12000 ms); raise it or shorten them',
     ],
     [
       { drain: { terminationGraceMs: 30_000, deadlineMs: 20_000 } },
@@ -525,7 +532,7 @@ describe('contradictions', () => {
     ],
     [
       { behind: { idleTimeoutMs: 60_000 }, heartbeat: { intervalMs: 30_000 } },
-      'heartbeat.intervalMs: 30000 is more than 0.4 of behind.idleTimeoutMs (60000); leave it out, or set it to at most 24000',
+      'heartbeat.intervalMs: 30000 ms is more than 0.4 of behind.idleTimeoutMs (60000 ms); leave it out, or set it to at most 24000',
     ],
   ]
   for (const [options, message] of contradictions) {

@@ -178,6 +178,44 @@ test('refusals are one line in ten seconds, as a list of fields, those at accept
   )
 })
 
+test('what waits for a sum is told before the process may exit', async (t) => {
+  const { log, lines } = logger()
+  const { pulse, port } = await start(t, {
+    log,
+    limits: { maxConnections: 1 },
+    drain: { signals: [], readinessDelayMs: 0, spreadMs: 0 },
+  })
+  const held = await openSocket(t, port)
+  // The first tick has ended the first window.
+  await until('a tick', () => pulse.snapshot().uptimeMs > 300)
+  assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 503)
+  held.destroy()
+  await pulse.drain()
+  assert.match(String(lines('shed')[0]?.msg), /^peerpulse: refused in \d\.\d s: 1 x request \(limit: /)
+})
+
+test('a check that fails is a line, and one when it passes again; that it passes from the start is none', async (t) => {
+  const { log, lines } = logger()
+  const { pulse, port } = await start(t, { log, probes: { cacheMs: 0 } })
+  let answer = true
+  const database = () => {
+    if (!answer) throw new Error('no connection')
+  }
+  pulse.addCheck('database', database)
+  pulse.addCheck('mail', () => answer, { soft: true })
+  for (const next of [true, false, false, true]) {
+    answer = next
+    await (await fetch(`http://127.0.0.1:${port}/readyz`)).text()
+  }
+  const told = lines('check:change').map(({ level, msg }) => [level, msg])
+  assert.deepEqual(told, [
+    [40, 'peerpulse: check database of readyz fails: no connection'],
+    [40, 'peerpulse: check mail of readyz fails (the probe passes all the same): the check answered false'],
+    [30, 'peerpulse: check database of readyz passes again'],
+    [30, 'peerpulse: check mail of readyz passes again'],
+  ])
+})
+
 test('every line says whose it is, whatever it is about', async (t) => {
   const { log, raw } = logger('debug')
   const monitor = { name: 'dial', read: () => dial }

@@ -222,6 +222,36 @@ export const scenes: readonly Scene[] = [
     endsByItself: true,
   },
   {
+    file: 'docs/shutdown.md',
+    begins: "app.get('/news', (req, res) => {",
+    given: `
+      const pulse = peerpulse({ drain: { signals: [], readinessDelayMs: 0, spreadMs: 0 } })
+      pulse.attach(server)
+      const waitForNews = () => {}
+      const streamAnswer = (res) => {
+        res.write('first ')
+        pulse.on('connection:close', () => res.end('last'))
+      }`,
+    finish: `
+      await stage.listening()
+      const asked = [stage.get('/news'), stage.get('/answer')]
+      await stage.until(() => pulse.snapshot().connections.byProtocol.sse === 1 && pulse.snapshot().connections.open === 2, 'both')
+      await pulse.drain()
+      const [[status], answer] = await Promise.all(asked)
+      assert.equal(status, 503)
+      assert.deepEqual(answer, [200, 'first last'])`,
+  },
+  {
+    file: 'docs/config.md',
+    begins: 'const say = (fields, message) => console.log(new Date().toISOString(), message)',
+    finish: `
+      pulse.attach(server)
+      await stage.listening()
+      await pulse.drain()
+      await pulse.detach()`,
+    says: /^\d{4}-\S+Z peerpulse: drain \(/m,
+  },
+  {
     file: 'docs/small-container.md',
     begins: 'peerpulse({',
     given:
