@@ -34,7 +34,7 @@ let leaveParent: (() => void) | undefined
 /** Nobody leaves a shutdown that runs: its hooks close databases. */
 let isRunning = false
 /** Who asked the process to stop, and when. An error that nobody caught is no such wish. */
-let stop: { why: string; at: number } | undefined
+let stop: { readonly why: string; at: number; readonly bySignal: boolean } | undefined
 let createTerminus: RunOnSignals | undefined
 
 /** Takes part until the result is called. Loads terminus when first asked. */
@@ -69,7 +69,7 @@ export async function shutDownEveryone(why: string, exitCode: number): Promise<v
 /** A stop that came by other ways than a signal. Said again, it is the same one. */
 export function stopEveryone(why: string): void {
   if (stop !== undefined) return
-  note(why)
+  note(why, false)
   shutDownEveryone(why, 0).finally(() => process.exit(0))
 }
 
@@ -127,16 +127,19 @@ async function everyone(run: (participant: ShutdownParticipant) => Promise<void>
   await Promise.all([...participants].map(guarded))
 }
 
-/** Notes the first signal, since terminus tells nobody which it was. A later one means that somebody has had enough. */
+/**
+ * Notes the first signal, since terminus tells nobody which it was. A later one means that somebody has had enough; the
+ * first one behind another kind of stop does not: a worker that its primary retires is told of the service's stop too.
+ */
 function onSignal(signal: NodeJS.Signals): void {
-  if (stop === undefined) {
-    note(signal)
+  if (stop?.bySignal !== true) {
+    note(signal, true)
     if (!isRunning) begin(0)
   } else if (now() - stop.at >= sameStopMs) process.exit(128 + constants.signals[signal])
 }
 
-function note(why: string): void {
-  const noted = { why, at: now() }
+function note(why: string, bySignal: boolean): void {
+  const noted = { why, at: now(), bySignal }
   stop = noted
   // What listeners do at once may take long, and the second half of the stop waits meanwhile.
   setImmediate(() => {

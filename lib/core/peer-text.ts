@@ -4,8 +4,12 @@
  */
 const unprintable = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu
 
+/** Most text, every address among it; to ask Unicode costs more than all else that a new connection needs. */
+const plain = /^[ -~]*$/
+
 /** Text that a peer chose, made safe for logs and JSON: what does not print is escaped, and the length, escapes included, is cut. */
 export function peerText(text: string, maxLength = 200): string {
+  if (text.length <= maxLength && plain.test(text)) return text
   const part = text.length > maxLength ? text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, '') : text
   const printable = part.replace(unprintable, escapeOf)
   if (part === text && printable.length <= maxLength) return printable

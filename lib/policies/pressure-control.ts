@@ -76,7 +76,7 @@ export class PressureControl {
     if (pressure.pressure >= enter[0]) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
     if (refuseRequests.active) reopening.stop()
     else if (refused && this.#isMemorys) reopening.start(pressure.pressure)
-    else reopening.update(pressure.pressure, enter[0])
+    else reopening.update(pressure.pressure, refuseRequests.at ?? 1)
     pressure.staysElevated = reopening.isActive || (refuseRequests.active && this.#isMemorys)
   }
 

@@ -26,7 +26,7 @@ export class Reopening {
     this.isActive = false
   }
 
-  /** Called after every reading. `most`: the pressure that it is not to reach. */
+  /** Called after every reading. `most`: the pressure at which all would be refused again. */
   update(pressure: number, most: number): void {
     if (!this.isActive) return
     const room = most - pressure

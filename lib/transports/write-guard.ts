@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
+import { cleanupTimeoutMs } from '../core/tracking.js'
 import { writtenBytes } from './socket.js'
 import { OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
 
@@ -61,14 +62,15 @@ export class WriteGuard {
   /** What it cannot be put on, a frozen WebSocket for one, is left to the ticks. */
   put(target: object): void {
     if (typeof (target as Owner)[this.#name] !== 'function') return
-    const own = Object.getOwnPropertyDescriptor(target, this.#name)
-    if (own?.value === this.#guard) {
-      this.#left.delete(target)
-      return
+    // Most have none, and a descriptor is dear.
+    const own = Object.hasOwn(target, this.#name)
+      ? Object.getOwnPropertyDescriptor(target, this.#name)
+      : undefined
+    if (own?.value !== this.#guard) {
+      if (!Reflect.defineProperty(target, this.#name, this.#descriptor)) return
+      this.#lieOn(target, own)
     }
-    if (!Reflect.defineProperty(target, this.#name, this.#descriptor)) return
-    this.#left.delete(target)
-    this.#lieOn(target, own)
+    if (this.#hasLeft) this.#left.delete(target)
   }
 
   /** Leaves it as it was. Where a stranger took the method over after us, ours stays below and passes everything on. */
@@ -76,10 +78,12 @@ export class WriteGuard {
     const own = Object.getOwnPropertyDescriptor(target, this.#name)
     if (own === undefined) return
     if (own.value === this.#guard) {
-      const before = this.#stayingBefore(target)
+      const before = this.#hasBefore ? this.#stayingBefore(target) : undefined
       if (before === undefined) delete (target as Partial<Owner>)[this.#name]
-      else Object.defineProperty(target, this.#name, before)
-      this.#before.delete(target)
+      else {
+        Object.defineProperty(target, this.#name, before)
+        this.#before.delete(target)
+      }
       return
     }
     const above = this.#guardAbove(target, own)
@@ -93,11 +97,10 @@ export class WriteGuard {
   }
 
   #lieOn(target: object, before: PropertyDescriptor | undefined): void {
-    if (before === undefined) this.#before.delete(target)
-    else {
+    if (before !== undefined) {
       this.#before.set(target, before)
       this.#hasBefore = true
-    }
+    } else if (this.#hasBefore) this.#before.delete(target)
   }
 
   /** Another pulse's guard that lies right on ours. */
@@ -120,8 +123,11 @@ export class WriteGuard {
 
   #beforeOn(target: object): Method {
     const own = this.#hasBefore ? this.#before.get(target) : undefined
-    if (own === undefined) return (Object.getPrototypeOf(target) as Owner)[this.#name] as Method
-    return (own.value ?? own.get?.call(target)) as Method
+    if (own !== undefined) return (own.value ?? own.get?.call(target)) as Method
+    const below = Object.getPrototypeOf(target) as Owner
+    const method = below[this.#name] as Method
+    // The app called an object that it had made of a WebSocket, by `Object.create`: it inherits ours.
+    return method === this.#guard ? this.#beforeOn(below) : method
   }
 }
 
@@ -152,7 +158,13 @@ function spareStream(sink: ConnectionSink, target: object, args: unknown[]): voi
   const socket = socketBelow(target)
   const connection = socket && carried(sink, socket)
   if (connection === undefined) return
-  args[args.length - 1] = (error?: unknown) => callback(connection.isEndedByUs ? undefined : error)
+  args[args.length - 1] = (error?: unknown) => callback(mayNotKnow(connection) ? undefined : error)
+}
+
+/** By then the app has heard of the end, or never will by itself: a pipeline would read its source for ever. */
+function mayNotKnow({ isEndedByUs, evidence, opened, host }: PeerConnection): boolean {
+  if (!isEndedByUs) return false
+  return evidence === undefined || host.clock.now - opened - evidence.ageMs < cleanupTimeoutMs
 }
 
 /** Whether it is what a stream of Node's hands to its `_write`: a bound function up to Node 22, an arrow function since. */

@@ -46,6 +46,18 @@ const kinds: Record<string, () => void> = {
     }
     process.on('SIGTERM', listener)
   },
+  'counts the others': () => {
+    process.once('SIGTERM', () => {
+      if (process.listenerCount('SIGTERM') === 0) process.exit(143)
+    })
+  },
+  'tells of it': () => {
+    const state = { setShutdown: (_: boolean) => {}, shouldExit: () => false }
+    process.on('SIGTERM', (signal) => {
+      state.setShutdown(!state.shouldExit())
+      process.stdout.write(`shutdown (${signal}), then process.exit() by whoever is last`)
+    })
+  },
   'is another signal': () => process.on('SIGHUP', () => process.exit(0)),
   'is another pulse': () =>
     void peerpulse().attach(createRequire(import.meta.url)('node:http').createServer()),

@@ -52,6 +52,8 @@ describe('no listener of a signal is warned of that', () => {
     'takes note',
     'stops a child and a client',
     'looks whether it is alone',
+    'counts the others',
+    'tells of it',
     'is another signal',
     'is another pulse',
   ])

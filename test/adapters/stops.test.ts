@@ -3,6 +3,7 @@ import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { type TestContext, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { DrainOptions } from 'peerpulse'
 import { WebSocket } from 'ws'
@@ -99,6 +100,21 @@ test("a parent's 'shutdown' message drains as a signal does, and said again it i
   assert.equal(await server.exit(), 0)
   const steps = ['delay', 'closing', 'done', 'onSignal', 'onShutdown']
   assert.deepEqual(server.said.slice(1), steps)
+})
+
+test('the first signal is no second stop, however long after the message of a parent it comes', async (t) => {
+  const server = await startServer(t, 'one pulse', { deadlineMs: 90_000 })
+  const answer = await fetch(`${server.url}/endless`)
+  void answer.text().catch(() => {})
+  server.child.send('shutdown')
+  await server.saw('closing')
+  // Longer than two signals of one stop are apart.
+  await sleep(1_100)
+  server.child.kill('SIGTERM')
+  await server.saw('SIGTERM')
+  assert.equal(server.code, undefined)
+  await server.killUntilExit('SIGTERM')
+  assert.equal(server.code, 128 + 15)
 })
 
 test('listening to the parent keeps no process alive, and takes no message from the app', async (t) => {

@@ -300,3 +300,20 @@ test('connections of a unix socket are ended like others, without a warning', as
   assert.deepEqual(warnings, [])
   assert.equal(pulse.snapshot().totals.callbackErrors, 0)
 })
+
+test('an object that an app makes of a WebSocket or a socket has working methods', async (t) => {
+  const house = await startHouse(t)
+  await attach(t, house)
+  const { socket, client } = house.webSocket
+  const derived: WebSocket = Object.create(socket)
+  assert.equal(derived.send, socket.send)
+  socket.once('message', () => {
+    derived.ping()
+    derived.send('through an object of its own')
+  })
+  await ask(client, 'go')
+  await until(() => client.messages.includes('through an object of its own'), 'the message')
+  const below: Socket = Object.create(house.pooled.socket)
+  below.destroy()
+  await house.pooled.peer.gone()
+})

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import type { RequestListener, ServerResponse } from 'node:http'
 import type { Duplex } from 'node:stream'
+import { pipeline, Readable } from 'node:stream'
 import { describe, type TestContext, test } from 'node:test'
 import { type Connection, type Peerpulse, type PeerpulseOptions, peerpulse } from 'peerpulse'
 import { createWebSocketStream, type WebSocket, WebSocketServer } from 'ws'
@@ -221,6 +222,40 @@ describe('with a client that reads', () => {
     await pulse.drain()
     assert.deepEqual(errors, [])
     assert.deepEqual([...results], [true])
+  })
+
+  test('a pipeline into a stream over a WebSocket that we ended is over a while later', async (t) => {
+    const pulse = peerpulse({ drain })
+    t.after(() => pulse.detach())
+    let reads = 0
+    let failed: Error | null | undefined
+    const source = new Readable({
+      read() {
+        reads++
+        setTimeout(() => this.push(chunk), 5)
+      },
+    })
+    const wss = new WebSocketServer({ noServer: true })
+    const { port } = await startServer(t, undefined, {
+      prepare: (server) => {
+        server.on('upgrade', (req, socket, head) =>
+          wss.handleUpgrade(req, socket, head, (webSocket) => {
+            pipeline(source, createWebSocketStream(webSocket), (error) => {
+              failed = error
+            })
+          }),
+        )
+        pulse.attach(server)
+      },
+    })
+    const peer = await upgradeRaw(t, port)
+    const closes = new Closes(pulse)
+    for (const connection of pulse.connections()) connection.terminate()
+    await closes.wait(peer.port)
+    const before = reads
+    await until(() => reads > before + 10, 'the app to write on')
+    assert.match((await until(() => failed, 'its end')).message, /not open/)
+    assert.ok(source.destroyed)
   })
 
   test('a send that fails for another reason still tells its stream', async (t) => {
