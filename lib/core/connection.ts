@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { inspect } from 'node:util'
 import type { CloseEvidence, CloseReason } from '../../types/close.js'
@@ -15,16 +15,14 @@ import { ConnectionExtras } from './connection-extras.js'
 import type { ConnectionHost, ConnectionTransport } from './connection-host.js'
 import { EndNotes } from './end-notes.js'
 import { ConnectionClosedError } from './errors.js'
-import { HttpExchange } from './http-exchange.js'
+import { HttpExchange, onDrainOf } from './http-exchange.js'
 import { Lingering } from './lingering.js'
 import { peerNameOf, plainAddress } from './peer-address.js'
+import { plainConnection } from './plain-connection.js'
 import type { WheelEntry } from './wheel.js'
 
 /** How a protocol reads and ends connections. */
 export type PeerTransport = ConnectionTransport<PeerConnection>
-
-/** What the app chose for a response. The next one on its connection is another matter. */
-const onDrainOf = new WeakMap<ServerResponse, OnDrain>()
 
 /** No time yet; credited times start at 0. */
 export const never = -1
@@ -351,24 +349,8 @@ export class PeerConnection implements Connection, WheelEntry {
     this.host.tracking.release(this, this.closeReason ?? 'server-closed')
   }
 
-  /** What a log or a debugger should show: no sockets, no internals. */
   toJSON(): object {
-    const { id, protocol, state, phase, remoteAddress, remotePort, openedAt, lastSeenAt, lastActiveAt } = this
-    const { rttMs, bytesRead, bytesWritten, bufferedBytes, congested, closeReason, evidence } = this
-    const times = { openedAt, lastSeenAt, lastActiveAt, rttMs }
-    const bytes = { bytesRead, bytesWritten, bufferedBytes, congested }
-    return {
-      id,
-      protocol,
-      state,
-      phase,
-      remoteAddress,
-      remotePort,
-      ...times,
-      ...bytes,
-      closeReason,
-      evidence,
-    }
+    return plainConnection(this)
   }
 
   [inspect.custom](): object {

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { OnDrain } from '../../types/connection.js'
 import { flat } from './peer-text.js'
 import type { Refusal } from './refusal.js'
 
@@ -31,6 +32,9 @@ function asksToClose({ headers, httpVersion }: IncomingMessage): boolean {
   const wish = headers.connection?.toLowerCase()
   return wish === undefined ? httpVersion === '1.0' : wish.includes('close')
 }
+
+/** What the app chose for a response. The next one on its connection is another matter. */
+export const onDrainOf = new WeakMap<ServerResponse, OnDrain>()
 
 /** What an HTTP connection is about; dropped once its socket is known to speak something else. */
 export class HttpExchange {

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
+import { endsInTurn, retire, takeAny } from './drain-order.js'
 import { DrainTally } from './drain-tally.js'
 
 interface DrainConfig {
@@ -342,25 +343,4 @@ export class Drain {
       dryRun: false,
     }
   }
-}
-
-/** Long-lived ones, and responses that only wait: they are told one after the other. */
-function endsInTurn(connection: PeerConnection): boolean {
-  const { protocol, phase, onDrain, transport } = connection
-  if (phase === 'upgrade' || onDrain === 'finish') return false
-  return protocol !== 'http1' || transport.isBusy(connection)
-}
-
-/** In random order: those that came together shall not go together. */
-function takeAny<T>(list: T[]): T {
-  const i = Math.floor(Math.random() * list.length)
-  const taken = list[i] as T
-  list[i] = list.at(-1) as T
-  list.pop()
-  return taken
-}
-
-/** HTTP connections end with their next response: the peer's next request goes to another server, and none is cut off. */
-function retire(connection: PeerConnection): void {
-  if (connection.protocol === 'http1') connection.retire('drain')
 }
