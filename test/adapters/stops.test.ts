@@ -112,7 +112,7 @@ test('the first signal is no second stop, however long after the message of a pa
   await sleep(1_100)
   server.child.kill('SIGTERM')
   await server.saw('SIGTERM')
-  assert.equal(server.code, undefined)
+  assert.equal(await (await fetch(server.url)).text(), 'hello')
   await server.killUntilExit('SIGTERM')
   assert.equal(server.code, 128 + 15)
 })

@@ -235,6 +235,7 @@ describe('with a client that reads', () => {
         setTimeout(() => this.push(chunk), 5)
       },
     })
+    t.after(() => source.destroy())
     const wss = new WebSocketServer({ noServer: true })
     const { port } = await startServer(t, undefined, {
       prepare: (server) => {
