@@ -1,9 +1,8 @@
 import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 import { type ConnectionSink, carried } from '../core/sink.js'
-import { cleanupTimeoutMs } from '../core/tracking.js'
 import { writtenBytes } from './socket.js'
-import { OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
+import { closeStreams, OPEN, socketBelow, type WebSocketLike } from './ws-internals.js'
 
 /** What a socket holds before it asks its writer to wait (Node 20). Who reads what it gets stays below, as a rule at 0. */
 const backlogBytes = 16 * 1024
@@ -150,7 +149,8 @@ export function createSendGuard(sink: ConnectionSink, look: LookAtWrite | undefi
 
 /**
  * `createWebSocketStream` makes an `'error'` of a send that fails, and most apps have no listener for it. A WebSocket that
- * we end fails those which the app makes until it learns of that: they are dropped, as on a socket that was closed.
+ * we end fails those which the app makes until it learns of that: they are dropped, as on a socket that was closed. Whoever
+ * writes on when all is closed has its stream destroyed without an error, or it would be read for ever.
  */
 function spareStream(sink: ConnectionSink, target: object, args: unknown[]): void {
   const callback = args[args.length - 1]
@@ -158,13 +158,12 @@ function spareStream(sink: ConnectionSink, target: object, args: unknown[]): voi
   const socket = socketBelow(target)
   const connection = socket && carried(sink, socket)
   if (connection === undefined) return
-  args[args.length - 1] = (error?: unknown) => callback(mayNotKnow(connection) ? undefined : error)
-}
-
-/** By then the app has heard of the end, or never will by itself: a pipeline would read its source for ever. */
-function mayNotKnow({ isEndedByUs, evidence, opened, host }: PeerConnection): boolean {
-  if (!isEndedByUs) return false
-  return evidence === undefined || host.clock.now - opened - evidence.ageMs < cleanupTimeoutMs
+  args[args.length - 1] = (error?: unknown) => {
+    const isOurs = error != null && connection.isEndedByUs
+    // Its readers have their end by then.
+    if (isOurs && connection.state === 'closed') setImmediate(closeStreams, target)
+    callback(isOurs ? undefined : error)
+  }
 }
 
 /** Whether it is what a stream of Node's hands to its `_write`: a bound function up to Node 22, an arrow function since. */

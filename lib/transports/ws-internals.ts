@@ -18,6 +18,7 @@ export interface WebSocketLike {
   terminate(): void
   send(data: unknown, options: { binary?: boolean }): void
   on(event: string, listener: (...args: never[]) => void): unknown
+  listeners(event: string): ((...args: unknown[]) => void)[]
   /** With `listener`: how often that one is there. */
   listenerCount(event: string, listener?: unknown): number
   removeListener(event: string, listener: (...args: never[]) => void): unknown
@@ -144,4 +145,22 @@ export function httpServerBelow(wss: { options: object }): Server | undefined {
   const given = (wss.options as { server?: Server }).server
   const own = (wss as { _server?: Server | null })._server
   return given ?? own ?? undefined
+}
+
+/** How `createWebSocketStream` destroys its stream when the WebSocket fails, minified too. */
+const destroysStream = /\.destroyed\b[\s\S]*\.destroy\(/
+
+/**
+ * Destroys the streams that `createWebSocketStream` has made of a WebSocket. Nothing leads from one to the other but that
+ * listener; called without an error, it emits none.
+ */
+export function closeStreams(webSocket: object): void {
+  for (const listener of (webSocket as Partial<WebSocketLike>).listeners?.('error') ?? []) {
+    if (!destroysStream.test(Function.prototype.toString.call(listener))) continue
+    try {
+      listener.call(webSocket)
+    } catch {
+      // It was the app's own, and wants an error.
+    }
+  }
 }
