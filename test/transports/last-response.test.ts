@@ -80,10 +80,15 @@ describe('in a drain every documented form of headers comes through, and the con
   }
 
   test('an app that says Connection: keep-alive itself has the last word', async (t) => {
-    const { pulse, peer } = await start(t, false, (_, res) => {
-      res.writeHead(200, ['Connection', 'keep-alive', 'Content-Length', '2'])
-      res.end('ok')
-    })
+    const { pulse, peer } = await start(
+      t,
+      false,
+      (_, res) => {
+        res.writeHead(200, ['Connection', 'keep-alive', 'Content-Length', '2'])
+        res.end('ok')
+      },
+      { drain: { ...drain, readinessDelayMs: 3_000 } },
+    )
     void pulse.drain()
     for (let i = 0; i < 3; i++) assert.match(await requestRaw(peer, '/'), /Connection: keep-alive\r\n/)
   })
