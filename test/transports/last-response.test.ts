@@ -11,7 +11,7 @@ import { Closes } from '../support/watched.js'
 
 const drain = {
   signals: [],
-  readinessDelayMs: 10_000,
+  readinessDelayMs: 300,
   spreadMs: 0,
   closeTimeoutMs: 1_000,
   deadlineMs: 20_000,
