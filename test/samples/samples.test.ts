@@ -171,7 +171,7 @@ const checks: readonly Check[] = [
         t,
         'haproxy',
         ['-c', '-f'],
-        `${code}\nfrontend all\n  bind 127.0.0.1:0\n  default_backend instances\n`,
+        `${code}\nfrontend all\n  bind 127.0.0.1:8098\n  default_backend instances\n`,
       ),
   },
   {
