@@ -53,7 +53,9 @@ export class CloseLog {
   note(connection: PeerConnection): void {
     const { id, protocol, remoteAddress, closeReason: reason, evidence, endNotes } = connection
     if (reason === undefined || evidence === undefined) return
-    const level = levelOf(reason, protocol === 'http1' && endNotes?.terminated !== true)
+    const level = isTcpCheck(reason, evidence)
+      ? 'debug'
+      : levelOf(reason, protocol === 'http1' && endNotes?.terminated !== true)
     if (level === 'debug' && (this.#logger.debug === undefined || !this.#logger.isLevelEnabled?.('debug')))
       return
     if (++this.#lines[level] > maxLinesPerWindow) {
@@ -112,6 +114,11 @@ export class CloseLog {
       `more connections closed in ${lasted}, without a line each: ${list}`,
     )
   }
+}
+
+/** A balancer that checks the port alone resets without a byte, every other second. */
+function isTcpCheck(reason: CloseReason, { phase, bytesRead }: CloseEvidence): boolean {
+  return reason === 'peer-reset' && phase === 'awaiting-request' && bytesRead === 0
 }
 
 function levelOf(reason: CloseReason, isHttpInOrder: boolean): Level {

@@ -59,7 +59,12 @@ export class SocketListeners {
       if (event !== 'data') return
       const webSocket = webSocketOn(this)
       if (webSocket === undefined) return
-      webSockets.adopt(webSocket)
+      // Its methods may be the app's, and we are within its library's call.
+      try {
+        webSockets.adopt(webSocket)
+      } catch (error) {
+        sink.failed(error)
+      }
     }
   }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { Writable } from 'node:stream'
 import { test } from 'node:test'
 import { inspect } from 'node:util'
-import type { CloseReason, Logger } from 'peerpulse'
+import { type CloseReason, type Logger, peerpulse } from 'peerpulse'
 import { pino } from 'pino'
 import { Clock } from '../../lib/core/clock.js'
 import { closeReasons } from '../../lib/core/close-reason.js'
@@ -10,6 +10,8 @@ import { CloseLog } from '../../lib/insight/close-log.js'
 import { FakeTime } from '../core/fake-time.js'
 import { openSocket, openWebSocket, readAll, start } from '../policies/support.js'
 import { until } from '../scenarios/support.js'
+import { connectRaw, requestRaw } from '../support/raw-peer.js'
+import { startServer } from '../support/servers.js'
 
 const evidence = { phase: 'established', ageMs: 0, silentMs: 0, idleMs: 0, level: 'normal', stalledMs: 0 }
 
@@ -255,4 +257,31 @@ test('a connection prints and serialises without its insides', async (t) => {
   assert.equal(plain.protocol, 'websocket')
   assert.equal(plain.socket, undefined)
   assert.ok(inspect(connection).length < 1_000)
+})
+
+test('a reset before the first byte, as of a balancer that checks the port, is told at debug', async (t) => {
+  const told: { level: string; reason: unknown }[] = []
+  const at = (level: string) => (fields: object) => {
+    if ('reason' in fields) told.push({ level, reason: fields.reason })
+  }
+  const pulse = peerpulse({
+    drain: false,
+    log: { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') },
+  })
+  t.after(() => pulse.detach())
+  const { port } = await startServer(t, (_, res) => void res.end(), {
+    prepare: (server) => pulse.attach(server),
+  })
+  const checker = await connectRaw(t, port)
+  await until('the connection', () => [...pulse.connections()].length === 1)
+  checker.reset()
+  await until('the first line', () => told.length === 1)
+  const client = await connectRaw(t, port)
+  await requestRaw(client)
+  client.reset()
+  await until('the second line', () => told.length === 2)
+  assert.deepEqual(told, [
+    { level: 'debug', reason: 'peer-reset' },
+    { level: 'warn', reason: 'peer-reset' },
+  ])
 })
