@@ -24,6 +24,9 @@ function exposed(): (() => void) | undefined {
 }
 
 function hidden(): () => void {
+  // The app may have set the flag itself; then it stays.
+  const visible: unknown = runInNewContext('globalThis.gc')
+  if (typeof visible === 'function') return visible as () => void
   setFlagsFromString('--expose-gc')
   try {
     return runInNewContext('gc') as () => void

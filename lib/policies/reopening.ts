@@ -1,5 +1,7 @@
 /** Requests that are let in between the first two readings. */
 const firstAllowance = 10
+/** Below the pressure that refuses all, everything is served again within seconds, however little room there is. */
+const leastGrowth = 1.25
 
 /**
  * Lets requests in again a few at a time, twice as many from reading to reading while there is room for them: those which
@@ -30,13 +32,13 @@ export class Reopening {
   update(pressure: number, most: number): void {
     if (!this.isActive) return
     const room = most - pressure
-    if (this.#refused === 0 && room > 0) {
+    if (this.#refused === 0) {
       this.stop()
       return
     }
     // Half of the room is for what comes: a reading is of the past.
     const grown = Math.max(0, pressure - this.#pressureBefore)
-    const factor = room <= 0 ? 0.5 : Math.min(2, room / (2 * grown))
+    const factor = Math.min(2, Math.max(leastGrowth, room / (2 * grown)))
     this.#allowance = Math.max(firstAllowance, Math.floor(this.#allowance * factor))
     this.#left = this.#allowance
     this.#refused = 0

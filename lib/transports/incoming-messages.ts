@@ -17,21 +17,26 @@ const silenceMs = 5_000
 interface Arriving {
   readonly at: number
   readonly host: object
-  readonly sockets: ReadonlySet<unknown>
+  readonly sockets: WeakSet<object>
 }
 const arriving = new WeakMap<Server, Arriving>()
 let listSymbol: symbol | undefined
 
 /** Whether a part of a request has arrived: some of its headers, or its body behind an early answer. */
-export function isReceiving({ socket, exchange, host, inboundActive }: PeerConnection): boolean {
+export function isReceiving(connection: PeerConnection): boolean {
+  const { socket, exchange, host } = connection
   const { server } = socket as { server?: Server | null }
   // Of a new connection Node says so from the start.
   if (server == null || (exchange?.requestSeen !== true && socket.bytesRead === 0)) return false
   const { now } = host.clock
-  if (now - inboundActive >= silenceMs) return false
+  // What was known may be older than what has come since.
+  connection.sample()
+  if (now - connection.inboundActive >= silenceMs) return false
   let known = arriving.get(server)
   if (known?.at !== now || known.host !== host) {
-    known = { at: now, host, sockets: new Set(Array.from(parsersOf(server), (parser) => parser?.socket)) }
+    const sockets = new WeakSet<object>()
+    for (const parser of parsersOf(server)) if (parser?.socket) sockets.add(parser.socket)
+    known = { at: now, host, sockets }
     arriving.set(server, known)
   }
   return known.sockets.has(socket)

@@ -93,20 +93,33 @@ describe('requests are let in again', () => {
     assert.deepEqual(admitted, [10, 20, 40, 80, 100])
   })
 
-  test('no more than there is room for, by what the last ones took; some always are', () => {
+  test('more slowly where there is little room, and anew once all had to be refused again', () => {
     const reopening = new Reopening()
     const most = 0.8
     let pressure = 0.3
     reopening.start(pressure)
-    for (let i = 0; i < 100; i++) {
+    for (let i = 0; i < 100 && reopening.isActive; i++) {
       const admitted = asked(reopening, 1_000)
       assert.ok(admitted >= 10)
       pressure += admitted * 0.001
-      assert.ok(pressure < most + 0.1 || admitted === 10, `${admitted} at ${pressure}`)
-      reopening.update(pressure, most)
-      // Half of it is collected.
-      if (pressure > 0.75) pressure = 0.5
+      assert.ok(pressure < 1, `${admitted} at ${pressure}`)
+      if (pressure < most) reopening.update(pressure, most)
+      else {
+        pressure = 0.5
+        reopening.start(pressure)
+      }
     }
+  })
+
+  test('a pressure that swings just below where all are refused keeps nobody out for long', () => {
+    const reopening = new Reopening()
+    reopening.start(0.9)
+    let readings = 0
+    for (; reopening.isActive && readings < 100; readings++) {
+      asked(reopening, 500)
+      reopening.update(readings % 2 === 0 ? 0.91 : 0.9, 0.92)
+    }
+    assert.ok(readings < 25, `${readings} readings`)
   })
 })
 

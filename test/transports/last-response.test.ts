@@ -169,6 +169,22 @@ for (const secure of [false, true]) {
       }
     }
 
+    test('half of a request that came on a connection which had idled for long is waited for, too', async (t) => {
+      const { pulse, peer } = await start(t, secure, (_, res) => void res.end('done'), { drain: atOnce })
+      await requestRaw(peer)
+      // Longer than a request that has begun may be silent.
+      await pause(5_200)
+      const [connection] = pulse.connections()
+      const known = connection?.bytesRead ?? 0
+      peer.write('GET / HTTP/1.1\r\nHo')
+      await until(() => (connection?.bytesRead ?? 0) > known, 'the half')
+      const draining = pulse.drain()
+      await pause(300)
+      peer.write('st: x\r\n\r\n')
+      assert.match(await readResponse(peer), /done$/)
+      assert.equal((await draining).deadlineExceeded, false)
+    })
+
     test('a drain does not wait for the rest of a request that never comes', async (t) => {
       const { pulse, peer } = await start(t, secure, (_, res) => void res.end(), { drain: atOnce })
       await requestRaw(peer)
