@@ -35,7 +35,7 @@ function readMemory(): MemoryReading {
  *
  * It is counted only after a collection, and only as far as there is evidence for it: JavaScript must have held it since
  * the memory was last calm, and the process must be larger than what it uses by more than it was then. So what native
- * code takes, sessions of TLS or images, is never counted.
+ * code takes, sessions of TLS or images, is counted only where JavaScript gave back as much meanwhile.
  */
 export class KeptMemory {
   /** Counts collections; 0 while nothing is told apart. */
