@@ -56,9 +56,16 @@ function takeOver(response: ServerResponse, { exchange, socket }: PeerConnection
   response.detachSocket(socket)
   // Node's own listener would have the socket answer the next request.
   response.removeAllListeners('finish')
+  // Since Node 24 a response without a socket says 'close' by itself when it is destroyed.
+  let isClosed = false
+  response.once('close', () => {
+    isClosed = true
+  })
   response.destroy()
   exchange?.dropResponses()
-  process.nextTick(() => response.emit('close'))
+  process.nextTick(() => {
+    if (!isClosed) response.emit('close')
+  })
   answer.assignSocket(socket)
   return answer
 }
