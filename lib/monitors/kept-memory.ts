@@ -47,6 +47,7 @@ export class KeptMemory {
   /** Least that was resident beside what JavaScript held: code, native memory. */
   #otherBytes = Number.POSITIVE_INFINITY
   #highest = 0
+  #usedBytes = 0
   #canary = new Canary()
   /** Readings since V8 has collected; it was before the first of them. */
   #readingsSince = 0
@@ -66,6 +67,11 @@ export class KeptMemory {
     return this.epoch === 0 ? 0 : this.#keptOf(this.#read())
   }
 
+  /** A collection takes about a millisecond for each MiB that is alive. */
+  get expectedMs(): number {
+    return this.#usedBytes / MiB
+  }
+
   /** A monitor's reading of memory, with nothing left out. */
   note(pressure: number): void {
     this.#highest = Math.max(this.#highest, pressure)
@@ -75,6 +81,7 @@ export class KeptMemory {
   turn(calm: number): void {
     const { rssBytes, usedBytes } = this.#read()
     const other = Math.max(0, rssBytes - usedBytes)
+    this.#usedBytes = usedBytes
     if (this.#highest < calm) {
       this.epoch = 0
       this.#peakBytes = usedBytes
@@ -90,15 +97,15 @@ export class KeptMemory {
     } else this.#readingsSince++
   }
 
-  /** Has what is dead collected, unless V8 has just done it, and tells kept memory apart from then on. */
-  collect(): Collected {
+  /** Has what is dead collected, unless V8 has just done it, and tells kept memory apart from then on. `thorough`: it may stop the loop twice. */
+  collect(thorough = true): Collected {
     const before = this.#read()
     const began = performance.now()
     const isWorthIt = (after: MemoryReading) => after.usedBytes <= before.usedBytes * (1 - leastGain)
     const forced = this.#readingsSince > 0 && this.#collectGarbage()
     let after = this.#read()
     // What died while V8 was marking is found by the next collection only.
-    if (forced && !isWorthIt(after) && this.#collectGarbage()) after = this.#read()
+    if (thorough && forced && !isWorthIt(after) && this.#collectGarbage()) after = this.#read()
     const tookMs = Math.round(performance.now() - began)
     this.epoch = ++this.#collections
     const keptBytes = this.#keptOf(after)

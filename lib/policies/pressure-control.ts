@@ -60,7 +60,7 @@ export class PressureControl {
     if (this.#ticks++ % ticks !== 0) return
     const isWarm = pressure.update(now)
     // A collection stops the loop, so it is nothing for a pulse that only watches.
-    this.#wayBack.update(pressure, now, !this.#endings.dryRun)
+    this.#wayBack.update(pressure, now, !this.#endings.dryRun, this.actions.all.refuseRequests.active)
     if (!isWarm) return
     this.#act(now)
     this.#pauses.update(now)

@@ -5,13 +5,17 @@ import type { Pressure } from './pressure.js'
 export interface Reclaim {
   /** Called after every reading. */
   turn(calm: number): void
-  collect(): { readonly tookMs: number; readonly isWorthIt: boolean }
+  /** About how long a collection would stop the loop. */
+  readonly expectedMs: number
+  /** `thorough`: also what only a second collection finds. */
+  collect(thorough: boolean): { readonly tookMs: number; readonly isWorthIt: boolean }
 }
 
 /** Their pressure may be garbage, or memory that is kept. */
 const ofMemory: ReadonlySet<string> = new Set(['container', 'heap', 'rss'])
-/** A collection stops the loop; it may take one per cent of the time. */
+/** A collection stops the loop; it may take one per cent of the time, and where it finds nothing while requests are served, a tenth of that. */
 const leastWaitPerMs = 100
+const mostWaitPerMs = 1_000
 const leastWaitMs = 1_000
 const mostWaitMs = 60_000
 
@@ -41,8 +45,11 @@ export class WayBack {
     return ofMemory.has(monitor)
   }
 
-  /** Called after every reading. `mayCollect`: this is no dry run. */
-  update(pressure: Pressure, now: number, mayCollect: boolean): void {
+  /**
+   * Called after every reading. `mayCollect`: this is no dry run. `refusesAll`: nobody's request waits for the loop, and
+   * nothing has V8 collect by itself. While requests are served it has time for that, the more the larger the heap.
+   */
+  update(pressure: Pressure, now: number, mayCollect: boolean, refusesAll: boolean): void {
     this.#reclaim.turn(this.#calm)
     if (pressure.level === 'normal') {
       this.#since = never
@@ -57,10 +64,13 @@ export class WayBack {
     if (!mayCollect || now < this.#nextAt || !this.isOfMemory(pressure)) return
     // Below that the level ends by itself.
     if (pressure.pressure < this.#calm) return
-    const { tookMs, isWorthIt } = this.#reclaim.collect()
+    if (!refusesAll && now < this.#since + this.#reclaim.expectedMs * leastWaitPerMs) return
+    const { tookMs, isWorthIt } = this.#reclaim.collect(refusesAll)
     this.collections++
+    const leastMs = Math.max(this.#dwellMs, tookMs * leastWaitPerMs)
+    const mostMs = Math.max(mostWaitMs, tookMs * (refusesAll ? leastWaitPerMs : mostWaitPerMs))
     // Where there is no garbage, it is looked for more and more seldom.
-    this.#waitMs = isWorthIt ? this.#dwellMs : Math.min(mostWaitMs, 2 * this.#waitMs)
-    this.#nextAt = now + Math.max(this.#waitMs, tookMs * leastWaitPerMs)
+    this.#waitMs = isWorthIt ? leastMs : Math.min(mostMs, 2 * Math.max(this.#waitMs, leastMs))
+    this.#nextAt = now + this.#waitMs
   }
 }

@@ -9,7 +9,7 @@ import type { Monitor } from '../../types/monitor.js'
 const second = 1_000
 
 /** A pressure that the test sets, read twice a second, and the times in seconds at which memory was collected. */
-function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }) {
+function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }, expectedMs = 5) {
   let value = 0
   let now = 0
   const monitor: Monitor = { name, read: () => value }
@@ -22,6 +22,7 @@ function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }) {
   const collected: number[] = []
   const reclaim = {
     turn: () => {},
+    expectedMs,
     collect: () => {
       collected.push(now / second)
       return collection
@@ -31,11 +32,11 @@ function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }) {
   return {
     pressure,
     collected,
-    hold(at: number, seconds: number, mayCollect = true) {
+    hold(at: number, seconds: number, { mayCollect = true, refusesAll = at >= 0.92 } = {}) {
       value = at
       for (const end = now + seconds * second; now < end; now += second / 2) {
         pressure.update(now)
-        wayBack.update(pressure, now, mayCollect)
+        wayBack.update(pressure, now, mayCollect, refusesAll)
       }
     },
   }
@@ -64,12 +65,22 @@ describe('what is dead is collected', () => {
     assert.deepEqual(box.collected, [5, 45, 85])
   })
 
+  test('of a large heap that is in use, while requests are served: late, and soon hardly ever', () => {
+    const box = pressed('heap', { tookMs: 600, isWorthIt: false }, 600)
+    box.hold(0.85, 3_600)
+    const gaps = box.collected.map((at, i) => at - (box.collected[i - 1] ?? 0))
+    assert.deepEqual(gaps, [60, 120, 240, 480, 600, 600, 600, 600])
+    const refusing = pressed('heap', { tookMs: 600, isWorthIt: false }, 600)
+    refusing.hold(0.95, 200)
+    assert.deepEqual(refusing.collected, [5, 65, 125, 185], 'nobody waits for the loop')
+  })
+
   test('not for a pressure that is none of memory, and not in a dry run', () => {
     const queue = pressed('queue')
     queue.hold(0.95, 60)
     assert.deepEqual(queue.collected, [])
     const watched = pressed()
-    watched.hold(0.95, 60, false)
+    watched.hold(0.95, 60, { mayCollect: false })
     assert.deepEqual(watched.collected, [])
   })
 })
