@@ -9,6 +9,8 @@ const leastGain = 0.1
 export interface MemoryReading {
   readonly rssBytes: number
   readonly usedBytes: number
+  /** What V8 has taken for it, also where it is free again: a burst is over sooner than anybody looks. */
+  readonly takenBytes?: number
 }
 
 /** What a collection has brought. */
@@ -25,8 +27,12 @@ export interface Collected {
 }
 
 function readMemory(): MemoryReading {
-  const { used_heap_size, external_memory } = getHeapStatistics()
-  return { rssBytes: process.memoryUsage.rss(), usedBytes: used_heap_size + external_memory }
+  const { used_heap_size, total_heap_size, external_memory } = getHeapStatistics()
+  return {
+    rssBytes: process.memoryUsage.rss(),
+    usedBytes: used_heap_size + external_memory,
+    takenBytes: total_heap_size + external_memory,
+  }
 }
 
 /**
@@ -77,19 +83,22 @@ export class KeptMemory {
     this.#highest = Math.max(this.#highest, pressure)
   }
 
+  /** Between the readings too: what JavaScript held for a moment may stay resident for good. */
+  sample(): void {
+    const { rssBytes, usedBytes, takenBytes = usedBytes } = this.#read()
+    this.#usedBytes = usedBytes
+    this.#peakBytes = Math.max(this.#peakBytes, takenBytes)
+    this.#otherBytes = Math.min(this.#otherBytes, Math.max(0, rssBytes - usedBytes))
+  }
+
   /** Called after every reading of the monitors. Below `calm` nothing has to be told apart. */
   turn(calm: number): void {
-    const { rssBytes, usedBytes } = this.#read()
-    const other = Math.max(0, rssBytes - usedBytes)
-    this.#usedBytes = usedBytes
     if (this.#highest < calm) {
       this.epoch = 0
-      this.#peakBytes = usedBytes
-      this.#otherBytes = other
-    } else {
-      this.#peakBytes = Math.max(this.#peakBytes, usedBytes)
-      this.#otherBytes = Math.min(this.#otherBytes, other)
+      this.#peakBytes = 0
+      this.#otherBytes = Number.POSITIVE_INFINITY
     }
+    this.sample()
     this.#highest = 0
     if (this.#canary.isDead) {
       this.#canary = new Canary()

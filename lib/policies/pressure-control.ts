@@ -57,7 +57,10 @@ export class PressureControl {
   tick(now: number): void {
     const { pressure } = this
     const ticks = pressure.pressure < calmPressure ? calmTicksPerReading : calmTicksPerReading / 2
-    if (this.#ticks++ % ticks !== 0) return
+    if (this.#ticks++ % ticks !== 0) {
+      if (ticks < calmTicksPerReading) this.#wayBack.sample()
+      return
+    }
     const isWarm = pressure.update(now)
     // A collection stops the loop, so it is nothing for a pulse that only watches.
     this.#wayBack.update(pressure, now, !this.#endings.dryRun, this.actions.all.refuseRequests.active)

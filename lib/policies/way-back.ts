@@ -5,6 +5,8 @@ import type { Pressure } from './pressure.js'
 export interface Reclaim {
   /** Called after every reading. */
   turn(calm: number): void
+  /** Called at the ticks between. */
+  sample(): void
   /** About how long a collection would stop the loop. */
   readonly expectedMs: number
   /** `thorough`: also what only a second collection finds. */
@@ -43,6 +45,11 @@ export class WayBack {
   /** Whether it is memory that presses. */
   isOfMemory({ monitor }: Pressure): boolean {
     return ofMemory.has(monitor)
+  }
+
+  /** Called at the ticks between, unless the pressure is far from any threshold. */
+  sample(): void {
+    this.#reclaim.sample()
   }
 
   /**

@@ -13,10 +13,16 @@ const limitBytes = 256 * MiB
 class FakeProcess {
   rss = 80
   used = 20
+  /** Beyond what is used. */
+  taken = 0
   readonly told: Collected[] = []
   readonly kept = new KeptMemory(
     (collected) => this.told.push(collected),
-    () => ({ rssBytes: this.rss * MiB, usedBytes: this.used * MiB }),
+    () => ({
+      rssBytes: this.rss * MiB,
+      usedBytes: this.used * MiB,
+      takenBytes: (this.used + this.taken) * MiB,
+    }),
     () => true,
   )
   readonly share = new KeptShare(this.kept)
@@ -47,6 +53,23 @@ describe('memory that is kept without use', () => {
     // 60 MiB of code and native memory, as before the burst, and the 15.
     assert.equal(box.read(), 75)
     assert.equal(box.told[0]?.keptBytes, 165 * MiB)
+  })
+
+  test('is also what JavaScript held for a moment between two readings, and what V8 has taken and is free again', () => {
+    const between = new FakeProcess()
+    between.read()
+    between.read(250, 30)
+    between.used = 180
+    between.kept.sample()
+    between.collect(240, 15)
+    assert.equal(between.read(), 75)
+    const taken = new FakeProcess()
+    taken.read()
+    taken.taken = 150
+    taken.read(250, 30)
+    taken.taken = 0
+    taken.collect(240, 15)
+    assert.equal(taken.read(), 75)
   })
 
   test('is taken again before the process grows: what is used anew counts', () => {

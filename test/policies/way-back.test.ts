@@ -22,6 +22,7 @@ function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }, expe
   const collected: number[] = []
   const reclaim = {
     turn: () => {},
+    sample: () => {},
     expectedMs,
     collect: () => {
       collected.push(now / second)
