@@ -54,9 +54,9 @@ export function isOurListener(listener: unknown): boolean {
 }
 
 /** The same sequence without a signal and without an exit. Where one runs already, that one ends the process. */
-export async function shutDownEveryone(why: string, exitCode: number): Promise<void> {
+export async function shutDownEveryone(why: string): Promise<void> {
   if (isRunning) return new Promise(() => {})
-  begin(exitCode)
+  begin()
   const signals = new Set(installed.map(({ signal }) => signal))
   for (const { signal, listener } of installed) process.removeListener(signal, listener)
   for (const signal of signals) process.on(signal, onSignal)
@@ -70,7 +70,7 @@ export async function shutDownEveryone(why: string, exitCode: number): Promise<v
 export function stopEveryone(why: string): void {
   if (stop !== undefined) return
   note(why, false)
-  shutDownEveryone(why, 0).finally(() => process.exit(0))
+  shutDownEveryone(why).finally(() => process.exit(0))
 }
 
 /**
@@ -134,7 +134,7 @@ async function everyone(run: (participant: ShutdownParticipant) => Promise<void>
 function onSignal(signal: NodeJS.Signals): void {
   if (stop?.bySignal !== true) {
     note(signal, true)
-    if (!isRunning) begin(0)
+    if (!isRunning) begin()
   } else if (now() - stop.at >= sameStopMs) process.exit(128 + constants.signals[signal])
 }
 
@@ -148,13 +148,13 @@ function note(why: string, bySignal: boolean): void {
 }
 
 /** terminus sets no limit to what it awaits, and what bounds our own parts may fail with them. */
-function begin(exitCode: number): void {
+function begin(): void {
   isRunning = true
   const [first] = participants
   const ms = Math.max(...[...participants].map(({ deadlineMs }) => deadlineMs)) + overdueMs
   first?.lastResort(ms, () => {
     for (const participant of participants) participant.overdue()
-    process.exit(exitCode)
+    process.exit(0)
   })
 }
 

@@ -25,7 +25,11 @@ function onUncaught(error: unknown, origin: string): void {
   if (!told.includes(true)) process.stderr.write(`Uncaught: ${describe(error)}\n`)
   if (isCrashing) return
   isCrashing = true
-  shutDownEveryone(origin, 1).finally(() => process.exit(1))
+  // A shutdown that runs already would say 0.
+  process.once('exit', () => {
+    process.exitCode ||= 1
+  })
+  shutDownEveryone(origin).finally(() => process.exit())
 }
 
 function describe(error: unknown): string {

@@ -46,6 +46,20 @@ for (const [path, words, log] of [
   })
 }
 
+test('after an error while a signal drains the exit code is 1 as well', async (t) => {
+  const child = spawn(process.execPath, [script, 'no'])
+  t.after(() => child.kill('SIGKILL'))
+  const exit = once(child, 'exit')
+  const lines = createInterface(child.stdout)
+  const [first] = (await once(lines, 'line')) as [string]
+  const isThere = once(lines, 'line')
+  const slow = fetch(`http://127.0.0.1:${first.slice('port '.length)}/slow`)
+  await isThere
+  child.kill('SIGTERM')
+  assert.equal(await (await slow).text(), 'finished')
+  assert.deepEqual(await exit, [1, null])
+})
+
 test('no listener is there unless it is asked for, and none after detach', async () => {
   const before = process.listenerCount('uncaughtException')
   const count = () => process.listenerCount('uncaughtException') - before
