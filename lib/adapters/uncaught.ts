@@ -22,7 +22,7 @@ export function joinUncaught(listener: UncaughtListener): () => void {
 function onUncaught(error: unknown, origin: string): void {
   const told = [...listeners].map((listener) => listener(error, origin))
   // Node would have printed it. Without a log, that is for us to do: nobody may lose the reason of a crash.
-  if (!told.includes(true)) process.stderr.write(`Uncaught: ${describe(error)}\n`)
+  if (!told.includes(true)) process.stderr.write(`Uncaught: ${printed(error)}\n`)
   if (isCrashing) return
   isCrashing = true
   // A shutdown that runs already would say 0.
@@ -32,7 +32,7 @@ function onUncaught(error: unknown, origin: string): void {
   shutDownEveryone(origin).finally(() => process.exit())
 }
 
-function describe(error: unknown): string {
+function printed(error: unknown): string {
   try {
     return inspect(error)
   } catch {

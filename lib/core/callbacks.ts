@@ -1,6 +1,11 @@
 /** Told what went wrong in a callback of the app's. */
 export type CallbackFailed = (error: unknown) => void
 
+/** For what is caught further out. */
+export function throwIt(error: unknown): never {
+  throw error
+}
+
 /** Whether something would be awaited. Asking may run a getter of the app's, and throws what it throws. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (

@@ -1,3 +1,4 @@
+import { throwIt } from './callbacks.js'
 import { outside } from './outside.js'
 
 /** Where time comes from; tests inject their own. */
@@ -274,8 +275,4 @@ export class Clock {
  */
 export function lastResort(ms: number, run: () => void): void {
   setTimeout(run, Math.min(ms, longestTimerMs)).unref()
-}
-
-function throwIt(error: unknown): never {
-  throw error
 }

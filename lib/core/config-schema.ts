@@ -149,8 +149,8 @@ export const actionsSection = v.object({
   evict: threshold(),
 })
 
-/** A name that can stand in a log line, a metric's label and a key of the snapshot. */
-const monitorName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+/** The name of a monitor or a check: it stands in log lines, a metric's label, a key of the snapshot, or a URL (`/readyz/<name>`). */
+export const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /** What is wrong with the members of `pressure.monitors`, each by its place. */
 export function monitorProblems(monitors: readonly unknown[]): string[] {
@@ -161,7 +161,7 @@ export function monitorProblems(monitors: readonly unknown[]): string[] {
       return `${at}: must be an object with a name and a read(), not ${describe(monitor)}`
     const { name, read } = monitor as { name?: unknown; read?: unknown }
     const problems: string[] = []
-    if (typeof name !== 'string' || !monitorName.test(name))
+    if (typeof name !== 'string' || !validName.test(name))
       problems.push(`${at}.name: must be letters, digits, '.', '_' or '-', 64 at most, not ${describe(name)}`)
     else if (names.has(name))
       problems.push(`${at}.name: '${name}' is that of pressure.monitors.${names.get(name)} too`)

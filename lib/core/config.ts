@@ -75,6 +75,7 @@ function checkShapes(options: Record<string, unknown>): string[] {
 }
 
 function checkLogger(log: unknown): string[] {
+  if (log === true) return ['log: must be false, or a logger, as pino() or console; not true']
   const missing = ['info', 'warn', 'error'].filter(
     (level) => typeof (log as Record<string, unknown> | null)?.[level] !== 'function',
   )

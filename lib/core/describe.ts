@@ -1,5 +1,18 @@
-/** A value in an error's message. Never throws, whatever was passed. */
+/** A value in an error's message. Never throws, whatever was passed: getters and proxies may. */
 export function describe(value: unknown): string {
+  try {
+    return inWords(value)
+  } catch {
+    return 'an object that cannot be read'
+  }
+}
+
+/** A duration in a sentence. */
+export function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`
+}
+
+function inWords(value: unknown): string {
   if (typeof value === 'string') return `'${value.slice(0, 40)}'`
   if (typeof value === 'function') return 'a function'
   // Lists within a list are not looked into: a list may hold itself.
@@ -8,7 +21,9 @@ export function describe(value: unknown): string {
     return `[${items.join(', ').slice(0, 40)}]`
   }
   if (typeof value !== 'object' || value === null) return String(value)
-  return isPlainObject(value) ? 'an object' : `an object of class ${value.constructor?.name ?? 'unknown'}`
+  return isPlainObject(value)
+    ? 'an object'
+    : `an object of class ${String(value.constructor?.name ?? 'unknown').slice(0, 40)}`
 }
 
 /** An object whose keys are its content: no list, no Map, no instance of a class. */

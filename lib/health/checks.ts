@@ -2,7 +2,8 @@ import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions, CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
-import { describe } from '../core/describe.js'
+import { validName } from '../core/config-schema.js'
+import { describe, seconds } from '../core/describe.js'
 import { errorText } from '../core/error-text.js'
 import { PeerpulseError } from '../core/errors.js'
 import { outside } from '../core/outside.js'
@@ -56,9 +57,6 @@ const lostAfterLimits = 10
 const flapTurns = 3
 const flapWindow = 8
 const flapPasses = 3
-
-/** A name stands in a URL (`/readyz/<name>`) and in `?exclude=`. */
-const validName = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /**
  * The app's checks, each with a time limit, a cache, and one call at a time however many ask, also beyond its limit:
@@ -166,7 +164,7 @@ export class Checks {
     if (this.#abandoned) return this.#keep(entry, 'the pulse was detached', 0)
     const stillMs = startedAt - (entry.calledAt ?? startedAt)
     if (entry.calledAt !== undefined && stillMs < entry.timeoutMs * lostAfterLimits)
-      return this.#keep(entry, `no answer for ${(stillMs / 1000).toFixed(1)} s`, Math.round(stillMs))
+      return this.#keep(entry, `no answer for ${seconds(stillMs)}`, Math.round(stillMs))
     clock.start()
     let giveUp: (words: string) => void = () => {}
     const timedOut = new Promise<never>((_, reject) => {
@@ -261,7 +259,7 @@ const optionNames = ['probe', 'timeoutMs', 'cacheMs', 'soft', 'failAfter', 'pass
 
 function problemOf(name: unknown, check: unknown, options: CheckOptions, taken: boolean): string | undefined {
   if (typeof name !== 'string' || !validName.test(name))
-    return `the name must be letters, digits, '.', '_' or '-', 64 at most, not ${typeof name === 'string' ? `'${name}'` : `a ${typeof name}`}`
+    return `the name must be letters, digits, '.', '_' or '-', 64 at most, not ${describe(name)}`
   if (taken) return `there is a check '${name}' already; dispose it first, or take another name`
   if (typeof check !== 'function') return `the check '${name}' must be a function`
   if (typeof options !== 'object' || options === null) return 'the options must be an object'

@@ -3,6 +3,7 @@ import type { Shed } from '../../types/events.js'
 import type { Logger } from '../../types/logger.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
+import { seconds } from '../core/describe.js'
 
 type Level = 'debug' | 'info' | 'warn'
 type Refused = Pick<Shed, 'what' | 'reason' | 'status' | 'dryRun' | 'detail'> & { count: number }
@@ -136,8 +137,4 @@ function inWords({ code, message, limit, method, path, phase, ...numbers }: Clos
   const cause = what.filter((part) => part !== undefined).map((part) => `, ${part}`)
   const request = method === undefined ? '' : ` (${method} ${path})`
   return `${cause.join('')}; in phase ${phase}${request}, open ${seconds(ageMs)}, idle ${seconds(idleMs)}`
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(1)} s`
 }

@@ -1,5 +1,6 @@
 import type { Stall } from '../../types/events.js'
 import type { Logger } from '../../types/logger.js'
+import { seconds } from '../core/describe.js'
 
 /** So many stalls are remembered. */
 const most = 20
@@ -59,5 +60,3 @@ export class Stalls {
     )
   }
 }
-
-const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`

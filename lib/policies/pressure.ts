@@ -1,7 +1,7 @@
 import type { PressureChange } from '../../types/events.js'
 import type { Monitor, PressureLevel } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
-import { hear, isNumber, isThenable, plain } from '../core/callbacks.js'
+import { hear, isNumber, isThenable, plain, throwIt } from '../core/callbacks.js'
 import { never } from '../core/connection.js'
 
 const ranks: Record<PressureLevel, number> = { normal: 0, elevated: 1, critical: 2 }
@@ -119,10 +119,6 @@ export class Pressure {
     if (this.level === 'critical' && this.pressure < leave[1]) return isCalm ? 'normal' : 'elevated'
     return this.level === 'elevated' && isCalm ? 'normal' : this.level
   }
-}
-
-function throwIt(error: unknown): never {
-  throw error
 }
 
 function isDescription(value: unknown): value is Record<string, number | string> {

@@ -207,8 +207,7 @@ function explain(target: unknown): string {
     return 'a function; with Express, attach what app.listen() or http.createServer(app) returned'
   if (target === undefined || target === null)
     return `${target}; attach what app.listen() or http.createServer(app) returned`
-  if (typeof target !== 'object')
-    return `${typeof target === 'string' ? `'${target.slice(0, 40)}'` : String(target)}`
+  if (typeof target !== 'object') return describe(target)
   const known = mistaken.find(([is]) => is(target as Record<string, unknown>))
   if (known !== undefined) return known[1]
   const below = ['server', 'httpServer', 'listener'].find((name) =>

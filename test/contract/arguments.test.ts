@@ -59,6 +59,17 @@ const targets: [what: string, make: (t: TestContext) => unknown, says: RegExp][]
   ['a port', () => 3000, /not 3000$/],
   ['a text', () => 'server', /not 'server'$/],
   ['a symbol', () => Symbol('x'), /not Symbol\(x\)$/],
+  [
+    'what throws when it is looked at',
+    () => ({
+      __proto__: Object.create({
+        get constructor() {
+          throw new Error('from a getter')
+        },
+      }),
+    }),
+    /not an object that cannot be read$/,
+  ],
   ['an Express app', () => express(), /a function; with Express, attach what/],
   [
     'a Socket.IO server',

@@ -209,7 +209,7 @@ test('every problem is told at once, each by its path', () => {
     'heartbeat.intervalms: unknown option, did you mean heartbeat.intervalMs?',
     'heartbeat.timeoutMs: must be a number of milliseconds above 0, not 0',
     'limits.maxPerPeer: must be a whole number above 0, or false, not -3',
-    'log: must be false, or a logger with info, warn and error as pino has; missing here: info, warn, error',
+    'log: must be false, or a logger, as pino() or console; not true',
   ])
   assert.throws(
     () => peerpulse(options as never),
