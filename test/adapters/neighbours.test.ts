@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { type PeerpulseOptions, peerpulse } from 'peerpulse'
 import { WebSocketServer } from 'ws'
 import { openWebSocket, start } from '../policies/support.js'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 
 const script = fileURLToPath(new URL('./neighbours-process.js', import.meta.url))
 
@@ -107,9 +107,9 @@ describe('another heartbeat on the same WebSockets', () => {
       webSocket.on('pong', () => {})
     })
     await openWebSocket(t, port)
-    await until('the warning', () => codes.length > 0)
+    await until(() => codes.length > 0, 'the warning')
     await openWebSocket(t, port)
-    await until('a look at both', () => pulse.snapshot().connections.open === 2)
+    await until(() => pulse.snapshot().connections.open === 2, 'a look at both')
     await new Promise((resolve) => setTimeout(resolve, 300))
     assert.deepEqual(codes, ['PEERPULSE_WARN_TWO_HEARTBEATS'])
   })

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { startExample } from '../support/example-process.js'
-import { until } from '../support/probe-client.js'
+import { until } from '../support/wait.js'
 import { Load } from '../system/load.js'
 
 const webSockets = 20

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Peer, refusalOf, startExample } from '../support/example-process.js'
-import { ask, health, until } from '../support/probe-client.js'
+import { ask, health } from '../support/probe-client.js'
+import { until } from '../support/wait.js'
 
 test('express-basic: routes, probes and the readiness check', async () => {
   await using example = await startExample('express-basic')

@@ -6,7 +6,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { Peer, packageRoot, startExample } from '../support/example-process.js'
-import { ask, inTime } from '../support/probe-client.js'
+import { ask } from '../support/probe-client.js'
+import { inTime } from '../support/wait.js'
 
 const ca = readFileSync(join(packageRoot, 'examples/https/example-only.cert.pem'))
 

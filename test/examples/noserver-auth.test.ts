@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { Peer, refusalOf, startExample } from '../support/example-process.js'
-import { ask, inTime } from '../support/probe-client.js'
+import { ask } from '../support/probe-client.js'
+import { inTime } from '../support/wait.js'
 
 const as = (token: string) => ({ headers: { Authorization: `Bearer ${token}` } })
 

@@ -8,8 +8,8 @@ import { test } from 'node:test'
 import { peerpulse } from 'peerpulse'
 import { WebSocket, WebSocketServer } from 'ws'
 import { isWebSocket, openSocket, openWebSocket, readAll, start } from '../policies/support.js'
-import { until } from '../scenarios/support.js'
 import { clientFrame, opcodes, upgradeRequest } from '../support/frames.js'
+import { until } from '../support/wait.js'
 
 const quick = { signals: [], readinessDelayMs: 0, spreadMs: 0, closeTimeoutMs: 500, deadlineMs: 5_000 }
 const MiB = 1024 * 1024
@@ -84,10 +84,10 @@ test('pipelined requests are answered in order, and the connection lives on', as
     text += chunk
   })
   socket.write(['/a', '/b', '/c'].map((path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`).join(''))
-  await until('three answers', () => text.includes('/c'))
+  await until(() => text.includes('/c'), 'three answers')
   assert.deepEqual(text.match(/\/[abc]$|\/[abc](?=HTTP)/g), ['/a', '/b', '/c'])
   const [connection] = pulse.connections()
-  await until('it is between requests', () => connection?.phase === 'keep-alive')
+  await until(() => connection?.phase === 'keep-alive', 'it is between requests')
 })
 
 test('a pooled connection lets go of what the app hung on its last response', async (t) => {
@@ -96,7 +96,7 @@ test('a pooled connection lets go of what the app hung on its last response', as
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   await once(socket, 'data')
   const [connection] = pulse.connections()
-  await until('let go', () => (connection as unknown as { response: unknown }).response === undefined)
+  await until(() => (connection as unknown as { response: unknown }).response === undefined, 'let go')
 })
 
 test("the app's own response timeout neither ends the connection nor names a reason", async (t) => {
@@ -144,7 +144,7 @@ test('a Duplex that the app hands in as a connection is served and not watched',
   const { duplex, written } = memoryDuplex()
   server.emit('connection', duplex)
   duplex.push('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('an answer', () => written().includes('hello'))
+  await until(() => written().includes('hello'), 'an answer')
   assert.equal(pulse.snapshot().connections.open, 0)
 })
 
@@ -156,7 +156,7 @@ test('a WebSocket that the app is closing is not half-open', async (t) => {
   const [peer] = wss.clients
   peer?.close(1000)
   const connection = pulse.connectionOf(peer as object)
-  await until('many timeouts', () => Date.now() - (connection?.openedAt ?? 0) > 1_500)
+  await until(() => Date.now() - (connection?.openedAt ?? 0) > 1_500, 'many timeouts')
   socket.resume()
   assert.equal((await closing()).closeReason, 'server-closed')
   assert.equal(pulse.snapshot().totals.pings, 0)
@@ -184,7 +184,7 @@ test('an event stream that begins on a retired connection ends at its age too', 
   })
   const socket = await openSocket(t, port)
   const [connection] = pulse.connections()
-  await until('it is old', () => Date.now() - (connection?.openedAt ?? 0) > 800)
+  await until(() => Date.now() - (connection?.openedAt ?? 0) > 800, 'it is old')
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   socket.resume()
   const { protocol, closeReason } = await closing()
@@ -198,14 +198,14 @@ test('a response tells its connection when it is finished too', async (t) => {
     res.end('hello')
   })
   await (await fetch(`http://127.0.0.1:${running.port}/`)).text()
-  await until('finished', () => found.length === 1)
+  await until(() => found.length === 1, 'finished')
   assert.equal(typeof found[0], 'number')
 })
 
 test('who trusts a proxy still limits those who come past it', async (t) => {
   const { pulse, port } = await start(t, { limits: { maxPerPeer: 2, trustProxy: '10.0.0.0/8' } })
   const sockets = await Promise.all(Array.from({ length: 4 }, () => openSocket(t, port)))
-  await until('four', () => pulse.snapshot().connections.open === 4)
+  await until(() => pulse.snapshot().connections.open === 4, 'four')
   const [first] = sockets
   first?.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   assert.match(await readAll(first as never), /^HTTP\/1\.1 429 /)
@@ -228,7 +228,7 @@ test('a WebSocketServer alone, behind middleware: the probes know that somebody 
 test('a refused upgrade ends as the HTTP request it was', async (t) => {
   const { pulse, port, closing } = await start(t, { limits: { maxConnections: 1 } })
   const held = await openSocket(t, port)
-  await until('one', () => pulse.snapshot().connections.open === 1)
+  await until(() => pulse.snapshot().connections.open === 1, 'one')
   const client = new WebSocket(`ws://127.0.0.1:${port}`)
   client.on('error', () => {})
   const { protocol, closeReason, evidence } = await closing((connection) => !isWebSocket(connection))
@@ -266,7 +266,7 @@ async function drainedBetween(
   })
   const [connection] = pulse.connections()
   const since = Date.now()
-  await until('time to cut it off', () => over || Date.now() - since > 1_000)
+  await until(() => over || Date.now() - since > 1_000, 'time to cut it off')
   t.diagnostic(`its phase then: ${connection?.phase}`)
   second.end('second')
   return text
@@ -278,12 +278,12 @@ test('a request that was pipelined behind one from before attach is not cut off 
   await running.pulse.detach()
   const socket = await openSocket(t, running.port)
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('the first', () => responses.length === 1)
+  await until(() => responses.length === 1, 'the first')
   const pulse = peerpulse({ drain: quick })
   t.after(() => pulse.detach())
   pulse.attach(running.server)
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('the second', () => responses.length === 2)
+  await until(() => responses.length === 2, 'the second')
   const both = responses as [ServerResponse, ServerResponse]
   assert.match(await drainedBetween(t, { ...running, pulse }, socket, both), /first[\s\S]*second/)
 })
@@ -301,7 +301,7 @@ test('a request that was pipelined behind one that waits to be continued is not 
   const socket = await openSocket(t, running.port)
   socket.write('POST /1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi')
   socket.write('GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('the second', () => responses.has('/2'))
+  await until(() => responses.has('/2'), 'the second')
   goOn()
   const both = [responses.get('/1'), responses.get('/2')] as [ServerResponse, ServerResponse]
   assert.match(await drainedBetween(t, running, socket, both), /first[\s\S]*second/)
@@ -314,7 +314,7 @@ test("another pulse's last response is not the peer's wish", async (t) => {
   other.attach(server)
   const socket = await openSocket(t, port)
   const [connection] = other.connections()
-  await until('it is old', () => Date.now() - (connection?.openedAt ?? 0) > 300)
+  await until(() => Date.now() - (connection?.openedAt ?? 0) > 300, 'it is old')
   socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
   socket.resume()
   assert.equal((await closing()).closeReason, 'server-closed')
@@ -329,7 +329,7 @@ test("the client's address that a library read from the PROXY protocol is the pe
     return Reflect.apply(emit, this, [event, ...args])
   } as typeof emit
   await openSocket(t, port)
-  await until('one', () => pulse.snapshot().connections.open === 1)
+  await until(() => pulse.snapshot().connections.open === 1, 'one')
   assert.deepEqual(
     [...pulse.connections()].map(({ remoteAddress }) => remoteAddress),
     ['192.0.2.7'],
@@ -362,7 +362,7 @@ test('a WebSocket that the app opened itself and handed to its server is pinged 
   t.after(() => client.terminate())
   await once(client, 'open')
   wss.emit('connection', client)
-  await until('a pong or an error', () => pulse.snapshot().totals.pongs > 0 || errors.length > 0)
+  await until(() => pulse.snapshot().totals.pongs > 0 || errors.length > 0, 'a pong or an error')
   assert.deepEqual(errors, [])
 })
 
@@ -377,7 +377,7 @@ test('a visit that throws once is not the last', async (t) => {
     if (writes++ === 0) throw new Error('patched')
     return write(chunk)
   }) as Socket['write']
-  await until('a pong', () => pulse.snapshot().totals.pongs > 0)
+  await until(() => pulse.snapshot().totals.pongs > 0, 'a pong')
   assert.equal(pulse.snapshot().totals.callbackErrors, 1)
 })
 

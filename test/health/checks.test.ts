@@ -3,7 +3,8 @@ import { channel } from 'node:diagnostics_channel'
 import type { ServerResponse } from 'node:http'
 import { test } from 'node:test'
 import { type CheckChange, type PeerpulseError, peerpulse } from '../../lib/index.js'
-import { ask, gate, health, inTime, serve, until } from '../support/probe-client.js'
+import { ask, gate, health, serve } from '../support/probe-client.js'
+import { inTime, until } from '../support/wait.js'
 
 const line = async (url: string, name: string) => health(await ask(`${url}/readyz`)).checks?.[name]?.[0]
 

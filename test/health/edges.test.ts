@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { peerpulse, type Warning } from '../../lib/index.js'
-import { ask, gate, health, inTime, serve, until } from '../support/probe-client.js'
+import { ask, gate, health, serve } from '../support/probe-client.js'
+import { inTime, until } from '../support/wait.js'
 
 /** What `String()` throws for. */
 const unprintable = () => Object.create(null) as object

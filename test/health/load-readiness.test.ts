@@ -3,7 +3,8 @@ import { createServer } from 'node:http'
 import { describe, test } from 'node:test'
 import { LoadReadiness } from '../../lib/health/load-readiness.js'
 import { peerpulse } from '../../lib/index.js'
-import { ask, health, listen, shut, until } from '../support/probe-client.js'
+import { ask, health, listen, shut } from '../support/probe-client.js'
+import { until } from '../support/wait.js'
 
 describe('readiness under pressure', () => {
   const config = { failAfterMs: 5_000, maxOutMs: 30_000 }

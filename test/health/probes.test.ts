@@ -8,7 +8,8 @@ import express5 from 'express'
 import express4Untyped from 'express4'
 import supertest from 'supertest'
 import { type PressureChange, peerpulse, type Warning } from '../../lib/index.js'
-import { ask, health, inTime, listen, serve, shut, until } from '../support/probe-client.js'
+import { ask, health, listen, serve, shut } from '../support/probe-client.js'
+import { inTime, until } from '../support/wait.js'
 
 const express4 = express4Untyped as typeof express5
 

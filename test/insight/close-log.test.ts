@@ -9,9 +9,9 @@ import { closeReasons } from '../../lib/core/close-reason.js'
 import { CloseLog } from '../../lib/insight/close-log.js'
 import { FakeTime } from '../core/fake-time.js'
 import { openSocket, openWebSocket, readAll, start } from '../policies/support.js'
-import { until } from '../scenarios/support.js'
 import { connectRaw, requestRaw } from '../support/raw-peer.js'
 import { startServer } from '../support/servers.js'
+import { until } from '../support/wait.js'
 
 const evidence = { phase: 'established', ageMs: 0, silentMs: 0, idleMs: 0, level: 'normal', stalledMs: 0 }
 
@@ -42,7 +42,7 @@ test('one line a close, whose fields do not collide with those of pino', async (
   const client = await openWebSocket(t, port)
   const { _socket: socket } = client as unknown as { _socket: { resetAndDestroy(): void } }
   socket.resetAndDestroy()
-  await until('a line', () => lines('connection:close').length === 1)
+  await until(() => lines('connection:close').length === 1, 'a line')
   const [line] = lines('connection:close')
   assert.equal(line?.level, 40)
   assert.equal(line?.reason, 'peer-reset')
@@ -189,7 +189,7 @@ test('what waits for a sum is told before the process may exit', async (t) => {
   })
   const held = await openSocket(t, port)
   // The first tick has ended the first window.
-  await until('a tick', () => pulse.snapshot().uptimeMs > 300)
+  await until(() => pulse.snapshot().uptimeMs > 300, 'a tick')
   assert.equal((await fetch(`http://127.0.0.1:${port}/`)).status, 503)
   held.destroy()
   await pulse.drain()
@@ -234,9 +234,9 @@ test('every line says whose it is, whatever it is about', async (t) => {
   const held = await Promise.all([openSocket(t, port), openSocket(t, port)])
   await readAll(await openSocket(t, port))
   dial = 0.99
-  await until('critical', () => pulse.snapshot().pressure.level === 'critical')
+  await until(() => pulse.snapshot().pressure.level === 'critical', 'critical')
   for (const socket of held) socket.destroy()
-  await until('the line about what was refused', () => raw.some((line) => line.includes('"event":"shed"')))
+  await until(() => raw.some((line) => line.includes('"event":"shed"')), 'the line about what was refused')
   await pulse.drain()
   const events = new Set(raw.map((line) => (JSON.parse(line) as Line).event))
   assert.deepEqual([...events].sort(), [
@@ -273,13 +273,13 @@ test('a reset before the first byte, as of a balancer that checks the port, is t
     prepare: (server) => pulse.attach(server),
   })
   const checker = await connectRaw(t, port)
-  await until('the connection', () => [...pulse.connections()].length === 1)
+  await until(() => [...pulse.connections()].length === 1, 'the connection')
   checker.reset()
-  await until('the first line', () => told.length === 1)
+  await until(() => told.length === 1, 'the first line')
   const client = await connectRaw(t, port)
   await requestRaw(client)
   client.reset()
-  await until('the second line', () => told.length === 2)
+  await until(() => told.length === 2, 'the second line')
   assert.deepEqual(told, [
     { level: 'debug', reason: 'peer-reset' },
     { level: 'warn', reason: 'peer-reset' },

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import express from 'express'
 import type { Connection } from 'peerpulse'
 import { isWebSocket, openSocket, openWebSocket, start } from '../policies/support.js'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 
 const MiB = 1024 * 1024
 const get = (target: string, version = '1.1') => `GET ${target} HTTP/${version}\r\nHost: x\r\n\r\n`
@@ -45,7 +45,7 @@ describe('the evidence of an HTTP connection', () => {
     const { port, closing } = await start(t, {}, (_, res) => void responses.push(res))
     const socket = await openSocket(t, port)
     socket.write(get('/first') + get('/second') + get('/third'))
-    await until('all three', () => responses.length === 3)
+    await until(() => responses.length === 3, 'all three')
     const answered = once(socket, 'data')
     responses[0]?.end('done')
     await answered
@@ -68,9 +68,9 @@ describe('the evidence of an HTTP connection', () => {
     stream.write(get('/events?x'))
     await once(stream, 'data')
     upgrading.resetAndDestroy()
-    await until('the upgrade', () => closed.length === 1)
+    await until(() => closed.length === 1, 'the upgrade')
     stream.resetAndDestroy()
-    await until('the stream', () => closed.length === 2)
+    await until(() => closed.length === 2, 'the stream')
     assert.deepEqual(closed.map(requestOf), [
       ['upgrade', 'GET', '/live'],
       ['established', 'GET', '/events'],
@@ -165,7 +165,7 @@ describe('the evidence of a slow consumer says which limit it was, with figures'
     })
     ;(await openWebSocket(t, port)).pause()
     for (const server of wss.clients) for (let i = 0; i < 14; i++) server.send(Buffer.alloc(MiB))
-    await until('the backlog', () => pulse.snapshot().connections.congested === 1)
+    await until(() => pulse.snapshot().connections.congested === 1, 'the backlog')
     dial = 1
     const { closeReason, evidence } = await closing(isWebSocket)
     assert.equal(closeReason, 'slow-consumer')

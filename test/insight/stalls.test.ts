@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Stall } from 'peerpulse'
 import { Stalls } from '../../lib/insight/stalls.js'
 import { start } from '../policies/support.js'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 
 /** Keeps the event loop from turning. */
 function stall(ms: number): void {
@@ -25,7 +25,7 @@ test('a stall is an event, a diagnostics channel, a line in the log, and in the 
   const before = Date.now()
   stall(700)
   const after = Date.now()
-  await until('the stall', () => events.some(({ ms }) => ms >= 500))
+  await until(() => events.some(({ ms }) => ms >= 500), 'the stall')
   const long = events.find(({ ms }) => ms >= 500)
   assert.ok(long)
   // It began with the tick that did not come: a tick is 100 ms.

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { test } from 'node:test'
 import type { Connection } from 'peerpulse'
-import { deafen, until } from '../scenarios/support.js'
+import { deafen } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 import { isWebSocket, openSocket, openWebSocket, start } from './support.js'
 
 const MiB = 1024 * 1024
@@ -24,7 +25,7 @@ test('above high water a connection is congested, below low water it is not', as
   socket.resume()
   assert.equal((await drained).id, connection.id)
   assert.equal(connection.congested, false)
-  await until('nothing is buffered', () => pulse.snapshot().connections.bufferedBytes === 0)
+  await until(() => pulse.snapshot().connections.bufferedBytes === 0, 'nothing is buffered')
   assert.deepEqual(closed, [])
 })
 
@@ -41,7 +42,7 @@ test('over the total budget the heaviest go first, and only as many as need be',
   sizes.forEach((size, i) => void peers[i]?.send(Buffer.alloc(size * MiB)))
   const first = await closing()
   assert.equal(first.closeReason, 'slow-consumer')
-  await until('the others are looked at', () => [...wss.clients].length === 2)
+  await until(() => [...wss.clients].length === 2, 'the others are looked at')
   assert.equal(closed.length, 1)
   assert.ok((first.evidence?.bufferedBytes ?? 0) >= 28 * MiB)
 })
@@ -56,7 +57,7 @@ test('those that are closing hold half the total at most: what is more, the heav
   const peers = [...wss.clients]
   // Two must go, and 54 MiB beside the 24 of the third are more than 60.
   ;[28, 26, 24].forEach((size, i) => void peers[i]?.send(Buffer.alloc(size * MiB)))
-  await until('one is gone', () => closed.length > 0)
+  await until(() => closed.length > 0, 'one is gone')
   assert.deepEqual(Array.from(pulse.connections(), ({ state }) => state).sort(), ['closing', 'open'])
   assert.equal(closed[0]?.closeReason, 'slow-consumer')
   assert.ok((closed[0]?.evidence?.bufferedBytes ?? 0) >= 28 * MiB)

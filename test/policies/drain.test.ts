@@ -6,11 +6,11 @@ import { test } from 'node:test'
 import tls from 'node:tls'
 import { type DrainStep, peerpulse } from 'peerpulse'
 import { WebSocket } from 'ws'
-import { deafen, until } from '../scenarios/support.js'
+import { deafen } from '../scenarios/support.js'
 import { request } from '../support/frames.js'
 import { connectRaw } from '../support/raw-peer.js'
 import { startServer } from '../support/servers.js'
-import { pause } from '../support/wait.js'
+import { pause, until } from '../support/wait.js'
 import { openSocket, openWebSocket, start } from './support.js'
 
 const quick = { signals: [], readinessDelayMs: 200, spreadMs: 200, closeTimeoutMs: 300, deadlineMs: 2_000 }
@@ -67,7 +67,7 @@ test('after the delay, and while anybody is left, upgrades get 503 with the reas
     },
   )
   const slow = fetch(`http://127.0.0.1:${port}/slow`)
-  await until('the request is there', () => finish !== undefined)
+  await until(() => finish !== undefined, 'the request is there')
   const draining = pulse.drain()
   assert.equal(await (await fetch(`http://127.0.0.1:${port}/`)).text(), 'served')
   const upgrade = new WebSocket(`ws://127.0.0.1:${port}`)
@@ -86,7 +86,7 @@ test('after the delay, and while anybody is left, upgrades get 503 with the reas
 test('at the deadline what is left is terminated, and the report says how many', async (t) => {
   const { pulse, port } = await start(t, { drain: { ...quick, deadlineMs: 1_000 } }, () => {})
   const endless = fetch(`http://127.0.0.1:${port}/a%0Alog?q`).catch((error: Error) => error)
-  await until('the request is there', () => pulse.snapshot().connections.open === 1)
+  await until(() => pulse.snapshot().connections.open === 1, 'the request is there')
   const leaver = await openWebSocket(t, port)
   const draining = pulse.drain()
   leaver.close(1000)
@@ -127,7 +127,7 @@ test('a newcomer whose TLS handshake takes its time is served while a drain stil
   )
   const old = await connectRaw(t, port, true)
   old.write(request('/slow'))
-  await until('the request', () => [...pulse.connections()].some(({ phase }) => phase === 'request'))
+  await until(() => [...pulse.connections()].some(({ phase }) => phase === 'request'), 'the request')
   const draining = pulse.drain()
   const raw = connect(port, '127.0.0.1')
   t.after(() => raw.destroy())
@@ -141,7 +141,7 @@ test('a newcomer whose TLS handshake takes its time is served while a drain stil
   secured.on('data', (data) => {
     text += data
   })
-  await until('the answer', () => text.includes('served') || raw.destroyed)
+  await until(() => text.includes('served') || raw.destroyed, 'the answer')
   assert.match(text, /served/)
   finish()
   await draining
@@ -163,8 +163,8 @@ test('a drain waits for the cleanups of what was tracked', async (t) => {
   const draining = pulse.drain().then(() => {
     isOver = true
   })
-  await until('the cleanup', () => begun)
-  await until('several ticks', () => pulse.snapshot().uptimeMs > 1_500)
+  await until(() => begun, 'the cleanup')
+  await until(() => pulse.snapshot().uptimeMs > 1_500, 'several ticks')
   assert.equal(isOver, false)
   finish()
   await draining
@@ -191,7 +191,7 @@ test('in the readiness delay every connection is told to go: those that wait for
   }
   assert.equal(await ask('/livez', pooled), 'keep-alive')
   const slow = ask('/slow', false)
-  await until('the request', () => pulse.snapshot().connections.open === 2)
+  await until(() => pulse.snapshot().connections.open === 2, 'the request')
   const draining = pulse.drain()
   // Probes are answered before anybody asks whether we drain.
   assert.equal(await ask('/livez', pooled), 'close', 'a pooled connection')

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
-import { deafen, until } from '../scenarios/support.js'
+import { deafen } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 import { isWebSocket, openWebSocket, start } from './support.js'
 
 test('a silent peer is pinged, answers, and its round trip is known', async (t) => {
@@ -11,7 +12,7 @@ test('a silent peer is pinged, answers, and its round trip is known', async (t) 
   await once(client, 'ping')
   await once(client, 'ping')
   const [connection] = [...pulse.connections()].filter(isWebSocket)
-  await until('a round trip', () => connection?.rttMs !== undefined)
+  await until(() => connection?.rttMs !== undefined, 'a round trip')
   assert.ok((connection?.rttMs ?? -1) >= 0)
   assert.ok(
     Math.abs(Date.now() - (connection?.lastSeenAt ?? 0)) < 5_000,
@@ -29,7 +30,7 @@ test('a busy peer is never pinged', async (t) => {
   t.after(() => clearInterval(talk))
   const [connection] = [...pulse.connections()].filter(isWebSocket)
   const opened = connection?.openedAt ?? 0
-  await until('three intervals', () => Date.now() - opened > 6_500)
+  await until(() => Date.now() - opened > 6_500, 'three intervals')
   assert.equal(pings, 0)
   assert.equal(pulse.snapshot().totals.pings, 0)
 })
@@ -62,7 +63,7 @@ test('a pong behind a large message is waited for while the message drains', asy
     socket.resume()
   }, 10)
   t.after(() => clearInterval(sip))
-  await until('all read', () => closed.length > 0 || socket.bytesRead >= size)
+  await until(() => closed.length > 0 || socket.bytesRead >= size, 'all read')
   t.diagnostic(`drained in ${Math.round(performance.now() - started)} ms`)
   assert.deepEqual(
     closed.map(({ closeReason }) => closeReason),
@@ -71,7 +72,7 @@ test('a pong behind a large message is waited for while the message drains', asy
   assert.ok(performance.now() - started > 1_500, 'it drained too fast to prove anything')
   clearInterval(sip)
   socket.resume()
-  await until('the pong', () => pulse.snapshot().totals.pongs > 0)
+  await until(() => pulse.snapshot().totals.pongs > 0, 'the pong')
 })
 
 test('a peer whose reads the app paused is not judged', async (t) => {
@@ -79,10 +80,10 @@ test('a peer whose reads the app paused is not judged', async (t) => {
   await openWebSocket(t, port)
   const [peer] = wss.clients
   peer?.pause()
-  await until('several pings', () => pulse.snapshot().totals.pings >= 4)
+  await until(() => pulse.snapshot().totals.pings >= 4, 'several pings')
   peer?.resume()
   const { pongs } = pulse.snapshot().totals
-  await until('pongs again', () => pulse.snapshot().totals.pongs >= pongs + 2)
+  await until(() => pulse.snapshot().totals.pongs >= pongs + 2, 'pongs again')
   assert.deepEqual(closed, [])
 })
 

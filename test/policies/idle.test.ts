@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { test } from 'node:test'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 import { isWebSocket, openSocket, openWebSocket, start } from './support.js'
 
 const heartbeat = { intervalMs: 100, timeoutMs: 5_000 }
@@ -120,5 +120,5 @@ test('lifetime: a WebSocket gets 1001, an HTTP connection Connection: close with
   t.after(() => clearInterval(ask))
   const http = await closing(({ protocol }) => protocol === 'http1')
   assert.equal(http.closeReason, 'lifetime')
-  await until('the goodbye', () => /Connection: close/.test(text))
+  await until(() => /Connection: close/.test(text), 'the goodbye')
 })

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import type { Shed } from 'peerpulse'
 import { WebSocket } from 'ws'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 import { openSocket, openWebSocket, readAll, start } from './support.js'
 
 const request = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
@@ -13,7 +13,7 @@ test('above maxConnections requests and upgrades get 503; above 110 % the socket
   const sheds: Shed[] = []
   pulse.on('shed', (shed) => sheds.push(shed))
   const held = await Promise.all(Array.from({ length: 10 }, () => openSocket(t, port)))
-  await until('ten', () => pulse.snapshot().connections.open === 10)
+  await until(() => pulse.snapshot().connections.open === 10, 'ten')
 
   const refused = await openSocket(t, port)
   refused.write(request)
@@ -33,9 +33,9 @@ test('above maxConnections requests and upgrades get 503; above 110 % the socket
   assert.ok(Number(response.headers['retry-after']) > 0)
   upgrade.terminate()
 
-  await until('ten again', () => pulse.snapshot().connections.open === 10)
+  await until(() => pulse.snapshot().connections.open === 10, 'ten again')
   const eleventh = await openSocket(t, port)
-  await until('eleven', () => pulse.snapshot().connections.open === 11)
+  await until(() => pulse.snapshot().connections.open === 11, 'eleven')
   const twelfth = await openSocket(t, port)
   await once(twelfth, 'close')
   assert.equal(pulse.snapshot().connections.open, 11)
@@ -50,7 +50,7 @@ test('above maxConnections requests and upgrades get 503; above 110 % the socket
 
   // A connection that was one too many is served when there is room again.
   held[0]?.destroy()
-  await until('room', () => pulse.snapshot().connections.open === 10)
+  await until(() => pulse.snapshot().connections.open === 10, 'room')
   eleventh.end(request.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'))
   assert.match(await readAll(eleventh), /^HTTP\/1\.1 200 /)
 })
@@ -59,7 +59,7 @@ test('above maxPerPeer requests get 429, and the count comes back whatever way a
   const { pulse, port } = await start(t, { limits: { maxPerPeer: 3 } })
   for (const end of ['destroy', 'resetAndDestroy', 'end'] as const) {
     const held = await Promise.all(Array.from({ length: 3 }, () => openSocket(t, port)))
-    await until('three', () => pulse.snapshot().connections.open === 3)
+    await until(() => pulse.snapshot().connections.open === 3, 'three')
     const refused = await openSocket(t, port)
     refused.write(request)
     assert.match(
@@ -67,7 +67,7 @@ test('above maxPerPeer requests get 429, and the count comes back whatever way a
       /^HTTP\/1\.1 429 Too Many Requests\r\nRetry-After: \d+\r\n[\s\S]*\r\nConnection: close\r\n/,
     )
     for (const socket of held) socket[end]()
-    await until('none', () => pulse.snapshot().connections.open === 0)
+    await until(() => pulse.snapshot().connections.open === 0, 'none')
     assert.equal(pulse.snapshot().connections.peers, 0)
   }
 })
@@ -111,7 +111,7 @@ test('handshakes that never complete are closed: no byte, half a header, an upgr
   upgrading.write('GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n')
   const answers = await Promise.all([silent, half, upgrading].map(readAll))
   assert.match(answers[1] ?? '', /^HTTP\/1\.1 408 /)
-  await until('none', () => pulse.snapshot().connections.open === 0)
+  await until(() => pulse.snapshot().connections.open === 0, 'none')
   assert.deepEqual(
     closed.map(({ closeReason }) => closeReason),
     Array(3).fill('handshake-timeout'),
@@ -130,10 +130,10 @@ test('dryRun refuses nobody and closes nobody, but counts', async (t) => {
   await openSocket(t, port)
   const client = await openWebSocket(t, port)
   await until(
-    'both were reported',
     () =>
       pulse.snapshot().totals.dryRun['idle-timeout'] === 1 &&
       pulse.snapshot().totals.dryRun['handshake-timeout'] === 1,
+    'both were reported',
   )
   assert.equal(pulse.snapshot().totals.dryRun.limit, 1)
   assert.ok(warnings.some((message) => /would have been closed: idle-timeout/.test(message)))

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { test } from 'node:test'
 import { WebSocket } from 'ws'
 import { type LevelChange, Pressure } from '../../lib/policies/pressure.js'
-import { until } from '../scenarios/support.js'
+import { until } from '../support/wait.js'
 import { openSocket, readAll, start } from './support.js'
 
 const config = {
@@ -100,7 +100,7 @@ test('under critical pressure upgrades and requests get 503 with the reason; pro
       priority: ({ url }) => (url === '/vip' ? 1 : 0),
     },
   })
-  await until('critical', () => pulse.snapshot().pressure.level === 'critical')
+  await until(() => pulse.snapshot().pressure.level === 'critical', 'critical')
   const plain = await openSocket(t, port)
   // The connection outlives a refusal, unless the request has a body that nobody wants.
   plain.write('GET / HTTP/1.1\r\nHost: x\r\n\r\nPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbo')
@@ -135,7 +135,7 @@ test('priority is served under critical pressure', async (t) => {
       priority: ({ url }) => (url === '/vip' ? 1 : 0),
     },
   })
-  await until('critical', () => pulse.snapshot().pressure.level === 'critical')
+  await until(() => pulse.snapshot().pressure.level === 'critical', 'critical')
   const status = async (path: string) => (await fetch(`http://127.0.0.1:${port}${path}`)).status
   assert.equal(await status('/vip'), 200)
   assert.equal(await status('/'), 503)

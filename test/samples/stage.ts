@@ -13,6 +13,7 @@ import gracefulShutdown from 'http-graceful-shutdown'
 import { createHttpTerminator } from 'http-terminator'
 import { type Peerpulse, peerpulse } from 'peerpulse'
 import { WebSocket, WebSocketServer } from 'ws'
+import { until } from '../support/wait.js'
 
 const { listen } = NetServer.prototype
 NetServer.prototype.listen = function (this: NetServer, ...args: unknown[]) {
@@ -56,10 +57,7 @@ const stage = {
     const [[ws]] = await Promise.all([accepted, once(client, 'open')])
     return { client, ws }
   },
-  async until(condition: () => unknown, what: string): Promise<void> {
-    for (let i = 0; i < 4_000 && !condition(); i++) await new Promise((resolve) => setTimeout(resolve, 5))
-    if (!condition()) throw new Error(`waited for ${what}`)
-  },
+  until,
   /** A pulse that is quick, attached and with a WebSocket on it, for a sample that has one. */
   async attached(): Promise<Peerpulse> {
     const pulse = peerpulse({ drain: { signals: [], readinessDelayMs: 0, spreadMs: 0 } })

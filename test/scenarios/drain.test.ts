@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import { Agent, get, type IncomingHttpHeaders } from 'node:http'
 import { test } from 'node:test'
-import { openClient, pidNamespaceFlags, startServerAsPid1, startServerProcess, until } from './support.js'
+import { until } from '../support/wait.js'
+import { openClient, pidNamespaceFlags, startServerAsPid1, startServerProcess } from './support.js'
 
 interface Answer {
   status: number | undefined
@@ -37,7 +38,7 @@ test('SIGTERM cuts nobody off', async (t) => {
   const slow = ask(port, '/slow')
 
   server.child.kill('SIGTERM')
-  await until('readiness fails', async () => (await ask(port, '/readyz')).status === 503)
+  await until(async () => (await ask(port, '/readyz')).status === 503, 'readiness fails')
   assert.equal((await ask(port, '/livez')).status, 200)
   const fresh = await ask(port, '/')
   assert.equal(fresh.status, 200)
@@ -74,9 +75,9 @@ test('a second signal, a second later, exits at once', async (t) => {
   })
   t.after(() => server.kill())
   server.child.kill('SIGTERM')
-  await until('readiness fails', async () => (await ask(server.port, '/readyz')).status === 503)
+  await until(async () => (await ask(server.port, '/readyz')).status === 503, 'readiness fails')
   const { child } = server
-  await until('the exit', () => child.exitCode !== null || (child.kill('SIGTERM') && false))
+  await until(() => child.exitCode !== null || (child.kill('SIGTERM') && false), 'the exit')
   assert.equal(await server.exited, 128 + 15)
 })
 

@@ -4,9 +4,10 @@ import { once } from 'node:events'
 import { request } from 'node:http'
 import { type TestContext, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { until } from '../support/wait.js'
 import { bytesAt } from './byte-stream.js'
 import type { SlowReport } from './slow-handler-process.js'
-import { openClient, until } from './support.js'
+import { openClient } from './support.js'
 
 const MiB = 1024 * 1024
 const peers = 50
@@ -58,7 +59,7 @@ class Sender {
   /** Resolves once its last piece was taken, with how many bytes it sent in all. */
   async finish(): Promise<number> {
     this.stop()
-    await until('the last piece is taken', () => !this.#busy)
+    await until(() => !this.#busy, 'the last piece is taken')
     return this.accepted
   }
 
@@ -107,7 +108,7 @@ async function holdUpAndDeliver(
   t.after(() => {
     for (const sender of senders) sender.stop()
   })
-  await until('all senders are held up', () => senders.every(({ isHeldUp }) => isHeldUp))
+  await until(() => senders.every(({ isHeldUp }) => isHeldUp), 'all senders are held up')
   await whileHeldUp()
   const wanted = senders.reduce((sum, sender) => sum + sender.wantedBytes, 0)
   const { bytes: handled, closes, peakGrowthBytes: held } = await server.report()
@@ -116,7 +117,7 @@ async function holdUpAndDeliver(
   const stopped = Promise.all(senders.map((sender) => sender.finish()))
   server.catchUp()
   const sent = (await stopped).reduce((sum, bytes) => sum + bytes, 0)
-  await until('all of it is delivered', async () => (await server.report()).bytes >= sent)
+  await until(async () => (await server.report()).bytes >= sent, 'all of it is delivered')
   const report = await server.report()
   t.diagnostic(
     `wanted to send ${Math.round(wanted / MiB)} MiB, sent ${Math.round(sent / MiB)}, ` +
@@ -140,7 +141,7 @@ test(`${peers} WebSockets sending 1 MiB/s each to an app that pauses them while 
   await holdUpAndDeliver(t, server, senders, async () => {
     const { pings } = await server.report()
     // Longer than interval and timeout, for each of them.
-    await until('three rounds of pings', async () => (await server.report()).pings >= pings + 3 * peers)
+    await until(async () => (await server.report()).pings >= pings + 3 * peers, 'three rounds of pings')
   })
 })
 

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import { connect, type Socket } from 'node:net'
 import { test } from 'node:test'
-import { startServerProcess, until } from './support.js'
+import { until } from '../support/wait.js'
+import { startServerProcess } from './support.js'
 
 /** What the machine lets one process open, less what it needs besides. */
 const fdLimit =
@@ -39,7 +40,7 @@ test(`${count} idle WebSockets from one address, as fast as they can, under defa
     socket.on('error', () => {})
     sockets.push(socket)
   }
-  await until('all are answered', () => accepted + refused + lost >= count, 120_000)
+  await until(() => accepted + refused + lost >= count, 'all are answered', 120_000)
   assert.deepEqual(
     { accepted, refused, lost, lines: lines.slice(0, 3) },
     { accepted: count, refused: 0, lost: 0, lines: [] },

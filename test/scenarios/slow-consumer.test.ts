@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deafen, openClient, startServerProcess, until } from './support.js'
+import { until } from '../support/wait.js'
+import { deafen, openClient, startServerProcess } from './support.js'
 
 const MiB = 1024 * 1024
 
@@ -14,7 +15,7 @@ test('a reader that stops under 100 MiB/s is closed as slow-consumer, and the me
 
   const flood = { do: 'flood', messageBytes: 64 * 1024, bytesPerSecond: 100 * MiB, forMs: 4_000 } as const
   const { peakGrowthBytes } = await server.ask(flood)
-  await until('closed', async () => (await server.ask({ do: 'report' })).closes['slow-consumer'] === 1)
+  await until(async () => (await server.ask({ do: 'report' })).closes['slow-consumer'] === 1, 'closed')
   t.diagnostic(`memory grew by ${Math.round(peakGrowthBytes / MiB)} MiB at most`)
   assert.ok(peakGrowthBytes <= perConnectionBytes + 64 * MiB, `grew by ${peakGrowthBytes / MiB} MiB`)
 })
@@ -40,6 +41,6 @@ test('a slow link that still takes bytes lives', async (t) => {
   }, 20)
   t.after(() => clearInterval(trickle))
   await flood
-  await until('all read', () => closed || socket.bytesRead > 9 * MiB)
+  await until(() => closed || socket.bytesRead > 9 * MiB, 'all read')
   assert.equal(closed, false)
 })

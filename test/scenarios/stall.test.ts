@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { deafen, openClient, startServerProcess, until } from './support.js'
+import { until } from '../support/wait.js'
+import { deafen, openClient, startServerProcess } from './support.js'
 
 test('four stalls of 1.2 s cost no healthy peer, and dead ones are found all the same', async (t) => {
   const server = await startServerProcess({ heartbeat: { intervalMs: 1_000, timeoutMs: 1_000 } })
@@ -16,10 +17,10 @@ test('four stalls of 1.2 s cost no healthy peer, and dead ones are found all the
 
   const { stalls } = await server.ask({ do: 'stall', times: 4, ms: 1_200 })
   assert.ok(stalls >= 1, 'the clock noticed no stall')
-  await until('10 half-open', async () => (await server.ask({ do: 'report' })).closes['half-open'] === 10)
+  await until(async () => (await server.ask({ do: 'report' })).closes['half-open'] === 10, '10 half-open')
   // Long enough for every healthy peer to be pinged again, and judged.
   const { pings } = await server.ask({ do: 'report' })
-  await until('another round of pings', async () => (await server.ask({ do: 'report' })).pings >= pings + 200)
+  await until(async () => (await server.ask({ do: 'report' })).pings >= pings + 200, 'another round of pings')
 
   const { closes, open } = await server.ask({ do: 'report' })
   assert.deepEqual(closes, { 'half-open': 10 })

@@ -1,6 +1,5 @@
 import { type ChildProcess, execFileSync, fork, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { PeerpulseOptions } from 'peerpulse'
 import { WebSocket } from 'ws'
@@ -74,17 +73,4 @@ export async function openClient(port: number): Promise<WebSocket> {
 export function deafen(client: WebSocket): void {
   const { _socket: socket } = client as unknown as { _socket: { pause(): void } }
   socket.pause()
-}
-
-/** Asks again and again until it is true, or fails at the deadline, which is generous: machines differ. */
-export async function until(
-  what: string,
-  isTrue: () => boolean | Promise<boolean>,
-  deadlineMs = 30_000,
-): Promise<void> {
-  const end = performance.now() + deadlineMs
-  while (!(await isTrue())) {
-    if (performance.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what}`)
-    await sleep(25)
-  }
 }

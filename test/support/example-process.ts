@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { type ClientOptions, WebSocket } from 'ws'
-import { inTime, until } from './probe-client.js'
+import { inTime, until } from './wait.js'
 
 /** The root of the package, wherever the compiled test lies. */
 export const packageRoot = dirname(createRequire(import.meta.url).resolve('peerpulse/package.json'))
@@ -59,7 +59,8 @@ export async function startExample(name: string, env: Record<string, string> = {
     port: Number(port),
     webSocketUrl: (path) => `${scheme.replace('http', 'ws')}://localhost:${port}${path}`,
     output,
-    printed: (pattern) => until(() => pattern.test(output()), `${pattern} in the output of ${name}`),
+    printed: async (pattern) =>
+      void (await until(() => pattern.test(output()), `${pattern} in the output of ${name}`)),
     kill: (signal) => void child.kill(signal),
     exit: () => inTime(exited, `exit of ${name}`).then(([code, signal]) => ({ code, signal })),
     [Symbol.asyncDispose]: dispose,

@@ -2,9 +2,7 @@ import { once } from 'node:events'
 import { createServer, request as httpRequest, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type Peerpulse, type PeerpulseOptions, peerpulse } from '../../lib/index.js'
-
-/** How long a test waits for something that must happen; long, for the sake of slow machines. */
-export const deadlineMs = 20_000
+import { inTime } from './wait.js'
 
 /** An answer, read to its end. */
 export interface Answer {
@@ -29,15 +27,6 @@ export interface Health {
   checks?: Record<string, [CheckLine]>
 }
 
-/** Fails when a promise does not settle in time. */
-export function inTime<T>(promise: Promise<T>, what: string, ms = deadlineMs): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no ${what} within ${ms} ms`)), ms)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
-}
-
 /** A promise and what settles it. */
 export interface Gate {
   readonly promise: Promise<void>
@@ -54,15 +43,6 @@ export function gate(): Gate {
     fail = reject
   })
   return { promise, open, fail }
-}
-
-/** Asks again and again until the answer is true; fails when it never is. */
-export async function until(condition: () => unknown, what: string, ms = deadlineMs): Promise<void> {
-  const end = performance.now() + ms
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`no ${what} within ${ms} ms`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
 }
 
 /** Listens on a free port of this machine; the URL. */

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events'
 
 /** Generous: it only decides how long a failing test takes. */
-export const patienceMs = 20_000
+export const patienceMs = 30_000
 
 /** Waits until `condition` holds; fails after `ms`, saying `what` was waited for. */
 export async function until<T>(
@@ -35,6 +35,15 @@ export function heard<T extends unknown[] = unknown[]>(
     }, ms)
     emitter.once(event, done)
   })
+}
+
+/** The promise's own result; fails after `ms`, saying `what` was waited for. */
+export function inTime<T>(promise: Promise<T>, what: string, ms = patienceMs): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${ms} ms for ${what}`)), ms)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
 
 /** Spreads work over time; never the proof of anything. */
