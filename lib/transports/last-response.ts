@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net'
 import type { PeerConnection } from '../core/connection.js'
 
-/** Connections whose last response is known, by their sockets. */
-const retired = new WeakMap<Socket, PeerConnection>()
+/** Connections whose last response is known, by their sockets; each pulse has one of its own. */
+const retired = new WeakMap<Socket, PeerConnection[]>()
 
 /**
  * The newest of the responses in flight ends the connection. Too late once its headers are sent; then the next one's
@@ -22,8 +22,11 @@ export function makeLast(connection: PeerConnection): void {
   exchange.last = response
   exchange.lastByUs = response.shouldKeepAlive
   response.shouldKeepAlive = false
-  retired.set(socket, connection)
-  socket.destroySoon = endAfterLast
+  const known = retired.get(socket)
+  if (known === undefined) {
+    retired.set(socket, [connection])
+    socket.destroySoon = endAfterLast
+  } else if (!known.includes(connection)) known.push(connection)
 }
 
 /** Whether a response that says so has ended the connection for requests: one that comes now is nobody's. */
@@ -34,10 +37,18 @@ export function isPastLast({ state, exchange }: PeerConnection): boolean {
   return last?.headersSent === true && !last.shouldKeepAlive && exchange?.lastByUs === true
 }
 
-/** Gives Node's method back. */
-export function forgetLast(socket: Socket): void {
-  if (Object.hasOwn(socket, 'destroySoon') && socket.destroySoon === endAfterLast)
-    delete (socket as { destroySoon?: unknown }).destroySoon
+/** Gives Node's method back, once no pulse needs ours. */
+export function forgetLast(connection: PeerConnection): void {
+  const { socket } = connection
+  const known = retired.get(socket)
+  if (known === undefined) return
+  const others = known.filter((other) => other !== connection)
+  if (others.length > 0) {
+    retired.set(socket, others)
+    return
+  }
+  retired.delete(socket)
+  if (socket.destroySoon === endAfterLast) delete (socket as { destroySoon?: unknown }).destroySoon
 }
 
 /**
@@ -45,9 +56,11 @@ export function forgetLast(socket: Socket): void {
  * request's body is still arriving, the kernel answers that with a reset: the peer then loses the response.
  */
 function endAfterLast(this: Socket): void {
-  const connection = retired.get(this)
-  const request = connection?.exchange?.last?.req
-  const lingers = request !== undefined && !request.complete && !this.destroyed && connection?.index !== -1
-  if (!lingers) Object.getPrototypeOf(this).destroySoon.call(this)
-  else connection?.linger(request)
+  for (const connection of (!this.destroyed && retired.get(this)) || []) {
+    const request = connection.exchange?.last?.req
+    if (request === undefined || request.complete) continue
+    connection.linger(request)
+    return
+  }
+  Object.getPrototypeOf(this).destroySoon.call(this)
 }

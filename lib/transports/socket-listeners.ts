@@ -138,6 +138,7 @@ export class SocketListeners {
     releaseWaiting(connection.exchange)
     this.#webSockets.release(connection)
     this.#unwatch(connection.socket)
+    forgetLast(connection)
   }
 
   #unwatch(socket: Socket): void {
@@ -146,7 +147,6 @@ export class SocketListeners {
     socket.removeListener('close', this.#onClose)
     socket.removeListener('newListener', this.#onNewListener)
     this.#guard?.takeOff(socket)
-    forgetLast(socket)
     this.#destroyGuard.takeOff(socket)
     uncarry(this.#sink, socket)
   }

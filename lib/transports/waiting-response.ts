@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { PeerConnection } from '../core/connection.js'
+import { outside } from '../core/outside.js'
 import { closePacket, isPoll } from './engine-io.js'
 import { makeLast } from './last-response.js'
 import { endResponse } from './late-write.js'
@@ -55,17 +56,19 @@ function takeOver(response: ServerResponse, { exchange, socket }: PeerConnection
   answer.shouldKeepAlive = false
   response.detachSocket(socket)
   // Node's own listener would have the socket answer the next request.
-  response.removeAllListeners('finish')
-  // Since Node 24 a response without a socket says 'close' by itself when it is destroyed.
-  let isClosed = false
-  response.once('close', () => {
-    isClosed = true
-  })
-  response.destroy()
+  const ofNode = response.listeners('finish').find(({ name }) => name === 'bound resOnFinish')
+  if (ofNode !== undefined) response.removeListener('finish', ofNode as () => void)
+  const seen = response as { socket: unknown; destroyed: boolean; _closed?: boolean }
+  // A peer that leaves does not take the socket off its response either.
+  seen.socket = socket
+  seen.destroyed = true
   exchange?.dropResponses()
-  process.nextTick(() => {
-    if (!isClosed) response.emit('close')
-  })
+  outside(() =>
+    process.nextTick(() => {
+      seen._closed = true
+      response.emit('close')
+    }),
+  )
   answer.assignSocket(socket)
   return answer
 }

@@ -307,6 +307,29 @@ test('a request that was pipelined behind one that waits to be continued is not 
   assert.match(await drainedBetween(t, running, socket, both), /first[\s\S]*second/)
 })
 
+test('a request that is continued late, between two others, is taken once: a drain cuts off none', async (t) => {
+  const responses = new Map<string | undefined, ServerResponse>()
+  const running = await start(t, { drain: quick }, (req, res) => void responses.set(req.url, res))
+  let goOn: (() => void) | undefined
+  running.server.on('checkContinue', (req, res) => {
+    goOn = () => {
+      res.writeContinue()
+      running.server.emit('request', req, res)
+    }
+  })
+  const socket = await openSocket(t, running.port)
+  socket.write('GET /0 HTTP/1.1\r\nHost: x\r\n\r\n')
+  socket.write('POST /1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi')
+  socket.write('GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
+  await until('the last', () => responses.has('/2') && goOn !== undefined)
+  const text = readAll(socket)
+  const drained = running.pulse.drain()
+  goOn?.()
+  for (const path of ['/0', '/1', '/2']) responses.get(path)?.end(`answer ${path}`)
+  assert.match(await text, /answer \/0[\s\S]*answer \/1[\s\S]*answer \/2/)
+  await drained
+})
+
 test("another pulse's last response is not the peer's wish", async (t) => {
   const { server, port, closing } = await start(t, {})
   const other = peerpulse({ drain: false, lifetime: { maxAgeMs: 100, jitter: 0 } })

@@ -1,5 +1,6 @@
 /** What a drain does with what waits: long polls, polls of Socket.IO, streams that want to finish. */
 import assert from 'node:assert/strict'
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -87,6 +88,61 @@ for (const secure of [false, true]) {
     assert.equal(pulse.snapshot().totals.callbackErrors, 0)
   })
 }
+
+test('the app sees of a poll that ends what it sees when the peer leaves', async (t) => {
+  const storage = new AsyncLocalStorage<string>()
+  const seen = new Map<ServerResponse, unknown[]>()
+  const finishes: unknown[] = []
+  const { pulse, port } = await start(t, { drain }, (req, res) => {
+    const connection = pulse.connectionOf(req)
+    if (connection !== undefined) connection.onDrain = 'end'
+    const note = (what: string) =>
+      seen.get(res)?.push([what, res.closed, res.destroyed, res.socket === req.socket, storage.getStore()])
+    seen.set(res, [])
+    const finish = () => {}
+    res.on('finish', finish)
+    res.on('close', () => {
+      finishes.push(res.listeners('finish').includes(finish))
+      note('close')
+    })
+    req.on('close', () => note('close of the request'))
+  })
+  const leaver = await connectRaw(t, port)
+  leaver.write(request('/wait'))
+  await until(() => seen.size === 1, 'the request')
+  leaver.end()
+  await leaver.gone()
+  const peer = await connectRaw(t, port)
+  peer.write(request('/wait'))
+  await until(() => seen.size === 2, 'the request')
+  await storage.run('of the drain', () => pulse.drain())
+  const [left, ended] = seen.values()
+  assert.deepEqual(ended, left)
+  assert.deepEqual(left?.[0], ['close', true, true, true, undefined])
+  assert.deepEqual(finishes, [true, true])
+})
+
+test('a chunk that comes with a late end is dropped, and the end answered', async (t) => {
+  const errors: unknown[] = []
+  const waiting = await waitOn(t, 'end', (res) => {
+    res.write('begun')
+    res.on('error', (error) => errors.push(error))
+  })
+  const draining = waiting.pulse.drain()
+  await waiting.peer.expect('begun\r\n0\r\n\r\n')
+  let callbacks = 0
+  const { response } = waiting
+  assert.equal(
+    response.end('late', () => callbacks++),
+    response,
+  )
+  response.end('later', 'utf8')
+  await until(() => callbacks === 1, 'the callback')
+  assert.equal((await draining).deadlineExceeded, false)
+  response.end('after the close')
+  await turn()
+  assert.deepEqual(errors, [])
+})
 
 test('one that has begun gets its end, and late writes of its app are no error', async (t) => {
   const waiting = await waitOn(t, 'end', (res) => res.write('begun'))

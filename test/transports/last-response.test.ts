@@ -1,6 +1,7 @@
 /** The last response of a connection: which it is, what the app may say in it, and what becomes of requests behind it. */
 import assert from 'node:assert/strict'
 import type { RequestListener, ServerResponse } from 'node:http'
+import net from 'node:net'
 import { describe, type TestContext, test } from 'node:test'
 import { type Peerpulse, type PeerpulseOptions, peerpulse } from 'peerpulse'
 import { request, upgradeRequest } from '../support/frames.js'
@@ -239,3 +240,33 @@ for (const secure of [false, true]) {
     })
   })
 }
+
+for (const first of [0, 1])
+  test(`an early answer is not lost to a reset after one of two pulses has left (${first})`, async (t) => {
+    const pulses = [peerpulse({ drain }), peerpulse({ drain })]
+    for (const pulse of pulses) t.after(() => pulse.detach())
+    let response: ServerResponse | undefined
+    const { port, sockets } = await startServer(
+      t,
+      (_, res) => {
+        response = res
+      },
+      {
+        prepare: (server) => {
+          for (const pulse of pulses) pulse.attach(server)
+        },
+      },
+    )
+    const peer = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).resume()
+    t.after(() => peer.destroy())
+    peer.write(request('/', { 'Content-Length': '100' }, 'POST'))
+    const early = await until(() => response, 'the request')
+    for (const pulse of pulses) pulse.connectionOf(early.req)?.close()
+    await pulses[first]?.detach()
+    early.writeHead(413, { 'Content-Length': '0' }).end()
+    await until(() => peer.readableEnded, 'our FIN')
+    const [socket] = sockets
+    assert.equal(socket?.destroyed, false)
+    await pulses[1 - first]?.detach()
+    assert.equal(Object.hasOwn(socket ?? {}, 'destroySoon'), false)
+  })
