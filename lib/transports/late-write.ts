@@ -13,16 +13,32 @@ export function endResponse(response: ServerResponse): void {
   const { write } = response
   let owesDrain = false
   response.write = function (this: ServerResponse, ...args: unknown[]): boolean {
-    if (this.destroyed) return Reflect.apply(write, this, args)
-    const callback = args.findLast((arg) => typeof arg === 'function')
-    if (callback !== undefined) process.nextTick(callback as () => void)
     if (!owesDrain) {
       owesDrain = true
       setImmediate(() => {
         owesDrain = false
-        if (!this.destroyed) this.emit('drain')
+        if (this.destroyed) endPipelines(this)
+        else this.emit('drain')
       })
     }
+    if (this.destroyed) return Reflect.apply(write, this, args)
+    const callback = args.findLast((arg) => typeof arg === 'function')
+    if (callback !== undefined) process.nextTick(callback as () => void)
     return false
   } as typeof write
+}
+
+/** How a `pipeline` from an iterable hears of the drain that it waits for, or of the error that ends it. */
+const isPipelines = /^\((\w+)\) ?=> ?\{\s*if ?\(\1\)/
+
+/**
+ * A `pipeline` from an iterable has taken our end for its own, and hears nothing more: it would wait for `'drain'` for ever,
+ * and its generator would never be ended. It gets the error that it gets when a client goes away.
+ */
+function endPipelines(response: ServerResponse): void {
+  for (const listener of response.listeners('drain')) {
+    if (listener.name !== 'resume' || !isPipelines.test(Function.prototype.toString.call(listener))) continue
+    const error = Object.assign(new Error('Premature close'), { code: 'ERR_STREAM_PREMATURE_CLOSE' })
+    listener.call(response, error)
+  }
 }
