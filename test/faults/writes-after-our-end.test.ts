@@ -232,6 +232,41 @@ describe('with a client that reads', () => {
     assert.ok(drains > 0)
   })
 
+  test('a pipeline from a generator into an event stream that we ended is over, and so is the generator', async (t) => {
+    const pulse = peerpulse({ drain })
+    t.after(() => pulse.detach())
+    let isOver = false
+    let failed: NodeJS.ErrnoException | null | undefined
+    async function* events() {
+      try {
+        for (;;) {
+          yield 'data: 1\n\n'
+          await pause(2)
+        }
+      } finally {
+        isOver = true
+      }
+    }
+    const { port } = await startServer(
+      t,
+      (_, res) => {
+        res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+        pipeline(events(), res, (error) => {
+          failed = error
+        })
+      },
+      { prepare: (server) => pulse.attach(server) },
+    )
+    const peer = await connectRaw(t, port)
+    peer.write(request('/'))
+    await peer.expect('data: 1')
+    await pulse.drain()
+    await until(() => failed, 'the end of the pipeline')
+    assert.equal(failed?.code, 'ERR_STREAM_PREMATURE_CLOSE')
+    assert.ok(isOver)
+    assert.equal(pulse.snapshot().totals.callbackErrors, 0)
+  })
+
   test('a pipeline into a stream over a WebSocket that we ended is over soon', async (t) => {
     const pulse = peerpulse({ drain })
     t.after(() => pulse.detach())
