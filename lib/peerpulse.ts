@@ -294,7 +294,7 @@ class Pulse implements Peerpulse {
       door: () => this.#reception,
       policies: () => this.#policies,
       opened: [
-        (connection) => this.#trust.learnFrom(serverOf(connection.socket)),
+        (connection) => this.#trust.learnFrom(serverOf(connection.socket), this.#lifecycle.clock.now),
         (connection) => this.#drain.opened(connection),
         (connection) => this.#closes.noteOpen(connection),
         (connection) => this.#emit('connection:open', connection),
@@ -446,7 +446,7 @@ class Pulse implements Peerpulse {
       listening: () => this.#targets.listening || this.#servesUnattached,
       level: () => this.#level,
       reading: () => this.#control?.pressure ?? { monitor: 'none', pressure: 0 },
-      refusesRequests: () => !this.config.dryRun && this.#control?.actions.all.refuseRequests.active === true,
+      refuses: () => (this.config.dryRun ? 'none' : (this.#control?.refuses ?? 'none')),
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,

@@ -24,6 +24,8 @@ export function compileTrust(value: unknown): Trust | undefined {
 export class ProxyTrust {
   readonly #configured: Trust | undefined
   readonly #apps = new WeakMap<object, ExpressApp>()
+  /** When a server was looked at last, without finding one. */
+  readonly #lookedAt = new WeakMap<object, number>()
   #hasApps = false
 
   constructor(configured: unknown) {
@@ -32,10 +34,14 @@ export class ProxyTrust {
 
   /**
    * Looks for an Express app among a server's listeners: WebSockets and probes never reach the app itself. Asked at attach
-   * too, since Socket.IO puts one listener of its own in the place of all that are there.
+   * too, since Socket.IO puts one listener of its own in the place of all that are there. `tick`: during one it is looked once.
    */
-  learnFrom(server: unknown): void {
+  learnFrom(server: unknown, tick?: number): void {
     if (this.#configured !== undefined || !isServer(server) || this.#apps.has(server)) return
+    if (tick !== undefined) {
+      if (this.#lookedAt.get(server) === tick) return
+      this.#lookedAt.set(server, tick)
+    }
     const app = server.listeners('request').find(isExpressApp)
     if (app !== undefined) this.#know(server, app)
   }

@@ -7,6 +7,9 @@ export interface LoadReadinessConfig {
   readonly maxOutMs: number
 }
 
+/** What is refused of the requests: `some` while they are let in again a few at a time. */
+export type RefusedShare = 'all' | 'some' | 'none'
+
 /**
  * What readiness says of the pressure. A process that refuses every request is not ready: in the rotation it would help
  * nobody. While it still serves, its load goes onto the others when it is out, and the next one falls: so then it goes
@@ -23,15 +26,19 @@ export class LoadReadiness {
     this.#config = config
   }
 
-  /** `levelMs`: for how long it has been this level. `refusesAll`: no request is served. */
+  /** `levelMs`: for how long it has been this level. */
   judge(
     level: PressureLevel,
     levelMs: number,
     now: number,
-    refusesAll = false,
+    refuses: RefusedShare = 'none',
   ): { status: CheckStatus; output: string } {
     const words = `the pressure is ${level}`
-    if (refusesAll && this.#config) return { status: 'fail', output: `${words}; every request is refused` }
+    if (refuses === 'all' && this.#config)
+      return { status: 'fail', output: `${words}; every request is refused` }
+    // Out of the rotation nobody would come, and all of them at once when it is over.
+    if (refuses === 'some')
+      return { status: 'warn', output: `${words}; requests are let in again a few at a time` }
     if (level !== 'critical' || !this.#config) {
       if (this.#isOut) this.#comeBack(now)
       return { status: level === 'normal' ? 'pass' : 'warn', output: words }

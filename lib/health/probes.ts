@@ -4,7 +4,7 @@ import type { PressureLevel } from '../../types/monitor.js'
 import { isBoolean, plain } from '../core/callbacks.js'
 import { peerText } from '../core/peer-text.js'
 import { type Checks, worst } from './checks.js'
-import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
+import { LoadReadiness, type LoadReadinessConfig, type RefusedShare } from './load-readiness.js'
 import { isFromLoopback } from './loopback.js'
 
 interface ProbesConfig {
@@ -24,8 +24,8 @@ export interface ProbeFacts {
   reading(): { monitor: string; pressure: number }
   /** For how long it has been that. */
   levelMs(): number
-  /** Whether no request is served because of it. */
-  refusesRequests(): boolean
+  /** What is refused of the requests because of it. */
+  refuses(): RefusedShare
   /** Monotonic milliseconds. */
   now(): number
   /** Nobody is to be kept away for load. */
@@ -116,7 +116,7 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level, reading, levelMs, now, refusesRequests } = this.#facts
+      const { draining, level, reading, levelMs, now, refuses } = this.#facts
       if (select('startup')) {
         const asked = this.#started ? {} : await this.#startup(() => true)
         const missing = Object.keys(asked).filter((name) => asked[name]?.status === 'fail')
@@ -125,7 +125,7 @@ export class Probes {
       }
       if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {
-        const { status, output } = this.#load.judge(level(), levelMs(), now(), refusesRequests())
+        const { status, output } = this.#load.judge(level(), levelMs(), now(), refuses())
         const { monitor, pressure } = reading()
         // Of those that act, none reads more than 0.
         const cause = pressure === 0 ? '' : `; ${monitor} at ${Math.round(pressure * 100)} %`

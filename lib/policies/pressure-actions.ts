@@ -15,7 +15,8 @@ export class PressureAction {
   count = 0
   /** Pressure at which it comes on; `undefined`: it is switched off. */
   readonly at: number | undefined
-  readonly #leaveAt: number
+  /** Below it the action ends. */
+  readonly leaveAt: number
   readonly #level: 'elevated' | 'critical' | undefined
   #since = 0
 
@@ -26,7 +27,7 @@ export class PressureAction {
     this.#level = typeof threshold === 'string' ? threshold : undefined
     this.at =
       threshold === 'elevated' ? enter[0] : threshold === 'critical' ? enter[1] : threshold || undefined
-    this.#leaveAt = leaveThreshold(this.at ?? 1, { enter, leave })
+    this.leaveAt = leaveThreshold(this.at ?? 1, { enter, leave })
   }
 
   update(pressure: Pressure, now: number, dwellMs: number): void {
@@ -40,7 +41,7 @@ export class PressureAction {
 
   #next({ pressure }: Pressure, now: number, dwellMs: number): boolean {
     if (!this.active) return pressure >= (this.at as number)
-    return now - this.#since < dwellMs || pressure >= this.#leaveAt
+    return now - this.#since < dwellMs || pressure >= this.leaveAt
   }
 }
 
@@ -63,6 +64,20 @@ export class PressureActions {
       refuseRequests: action('refuseRequests'),
       pauseReading: action('pauseReading'),
       evict: action('evict'),
+    }
+  }
+
+  get isAnyActive(): boolean {
+    return Object.values(this.all).some(({ active }) => active)
+  }
+
+  /** The lowest pressure at which anything begins, a level included, and the one below which all has ended. */
+  get least(): { readonly enter: number; readonly leave: number } {
+    const { enter, leave } = this.#config
+    const on = Object.values(this.all).filter(({ at }) => at !== undefined)
+    return {
+      enter: Math.min(enter[0], ...on.map(({ at }) => at as number)),
+      leave: Math.min(leave[0], ...on.map(({ leaveAt }) => leaveAt)),
     }
   }
 

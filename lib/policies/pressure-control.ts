@@ -20,11 +20,11 @@ export class PressureControl {
   readonly pressure: Pressure
   readonly actions: PressureActions
   readonly reopening = new Reopening()
-  readonly #config: ResolvedPressure
   readonly #endings: Endings
   readonly #wayBack: WayBack
   readonly #pauses: ReadPauses
   readonly #evictions: Evictions
+  readonly #leastEnter: number
   /** Whether it was memory that pressed last. */
   #isMemorys = false
   #ticks = 0
@@ -42,9 +42,10 @@ export class PressureControl {
     const standard = monitors.filter(({ name }) => !given.has(name))
     this.pressure = new Pressure(config, [...standard, ...config.monitors], onChange, onMonitorError)
     this.actions = new PressureActions(config)
-    this.#config = config
     this.#endings = endings
-    this.#wayBack = new WayBack(reclaim, config)
+    const { enter, leave } = this.actions.least
+    this.#leastEnter = enter
+    this.#wayBack = new WayBack(reclaim, leave, config.dwellMs)
     const { pauseReading, evict } = this.actions.all
     this.#pauses = new ReadPauses(registry, endings, pauseReading)
     this.#evictions = new Evictions(registry, endings, evict)
@@ -63,20 +64,33 @@ export class PressureControl {
     }
     const isWarm = pressure.update(now)
     // A collection stops the loop, so it is nothing for a pulse that only watches.
-    this.#wayBack.update(pressure, now, !this.#endings.dryRun, this.actions.all.refuseRequests.active)
+    const { all } = this.actions
+    const asked = { isPressed: this.#isPressed, refusesAll: all.refuseRequests.active }
+    this.#wayBack.update(pressure, now, { ...asked, mayCollect: !this.#endings.dryRun })
     if (!isWarm) return
     this.#act(now)
     this.#pauses.update(now)
     this.#evictions.update(now, pressure.pressure, this.#collections)
   }
 
+  /** An action may have a threshold below the first level's. */
+  get #isPressed(): boolean {
+    return this.pressure.level !== 'normal' || this.actions.isAnyActive
+  }
+
+  /** What is refused of the requests; after memory was short, they are let in again a few at a time. */
+  get refuses(): 'all' | 'some' | 'none' {
+    if (this.actions.all.refuseRequests.active) return 'all'
+    return this.reopening.isActive ? 'some' : 'none'
+  }
+
   #act(now: number): void {
     const { pressure, actions, reopening } = this
-    const { enter } = this.#config
     const { refuseRequests } = actions.all
     const refused = refuseRequests.active
     actions.update(pressure, now, lapMs)
-    if (pressure.pressure >= enter[0]) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
+    if (pressure.pressure >= this.#leastEnter) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
+    else if (!this.#isPressed && !refused) this.#isMemorys = false
     if (refuseRequests.active) reopening.stop()
     else if (refused && this.#isMemorys) reopening.start(pressure.pressure)
     else reopening.update(pressure.pressure, refuseRequests.at ?? 1)

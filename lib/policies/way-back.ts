@@ -35,10 +35,14 @@ export class WayBack {
   #since = never
   #nextAt = 0
   #waitMs = 0
+  /** Before that a collection would take more than its part of the time. */
+  #soonestAt = 0
+  #refusedAll = false
 
-  constructor(reclaim: Reclaim, { leave, dwellMs }: { leave: readonly [number, number]; dwellMs: number }) {
+  /** `calm`: below it whatever is done under pressure ends by itself. */
+  constructor(reclaim: Reclaim, calm: number, dwellMs: number) {
     this.#reclaim = reclaim
-    this.#calm = leave[0]
+    this.#calm = calm
     this.#dwellMs = Math.max(leastWaitMs, dwellMs)
   }
 
@@ -53,12 +57,19 @@ export class WayBack {
   }
 
   /**
-   * Called after every reading. `mayCollect`: this is no dry run. `refusesAll`: nobody's request waits for the loop, and
-   * nothing has V8 collect by itself. While requests are served it has time for that, the more the larger the heap.
+   * Called after every reading. `isPressed`: anything is done under pressure. `mayCollect`: this is no dry run.
+   * `refusesAll`: nobody's request waits for the loop, and nothing has V8 collect by itself. While requests are served it
+   * has time for that, the more the larger the heap.
    */
-  update(pressure: Pressure, now: number, mayCollect: boolean, refusesAll: boolean): void {
+  update(
+    pressure: Pressure,
+    now: number,
+    { isPressed, mayCollect, refusesAll }: { isPressed: boolean; mayCollect: boolean; refusesAll: boolean },
+  ): void {
     this.#reclaim.turn(this.#calm)
-    if (pressure.level === 'normal') {
+    const beginsToRefuse = refusesAll && !this.#refusedAll
+    this.#refusedAll = refusesAll
+    if (!isPressed) {
       this.#since = never
       this.collections = 0
       return
@@ -68,8 +79,13 @@ export class WayBack {
       this.#waitMs = this.#dwellMs
       this.#nextAt = now + this.#dwellMs
     }
+    // How seldom it was worth it while requests were served says nothing of now.
+    if (beginsToRefuse) {
+      this.#waitMs = this.#dwellMs
+      this.#nextAt = Math.min(this.#nextAt, Math.max(now + this.#dwellMs, this.#soonestAt))
+    }
     if (!mayCollect || now < this.#nextAt || !this.isOfMemory(pressure)) return
-    // Below that the level ends by itself.
+    // Below that all of it ends by itself.
     if (pressure.pressure < this.#calm) return
     if (!refusesAll && now < this.#since + this.#reclaim.expectedMs * leastWaitPerMs) return
     const { tookMs, isWorthIt } = this.#reclaim.collect(refusesAll)
@@ -79,5 +95,6 @@ export class WayBack {
     // Where there is no garbage, it is looked for more and more seldom.
     this.#waitMs = isWorthIt ? leastMs : Math.min(mostMs, 2 * Math.max(this.#waitMs, leastMs))
     this.#nextAt = now + this.#waitMs
+    this.#soonestAt = now + leastMs
   }
 }

@@ -5,7 +5,7 @@ import { peerText } from '../core/peer-text.js'
 import { type ConnectionSink, carried, carry, uncarry } from '../core/sink.js'
 import { forgetLast } from './last-response.js'
 import { releaseWaiting } from './pipelining.js'
-import { hasLostPeer } from './socket.js'
+import { failsByPeer } from './socket.js'
 import { upgraded } from './upgraded.js'
 import type { WebSocketListeners } from './websocket.js'
 import { WriteGuard } from './write-guard.js'
@@ -91,7 +91,7 @@ export class SocketListeners {
       const notes = connection.noteEnd()
       notes.protocol ??= connection.protocol
       if (socket.readableEnded) this.#onEnd.call(socket)
-      if (error) noteError(connection, error as NodeJS.ErrnoException, hasLostPeer(socket))
+      if (error) noteError(connection, error as NodeJS.ErrnoException, failsByPeer(socket))
       else notes.phase ??= connection.phase
     } catch (failure) {
       this.#sink.failed(failure)

@@ -1,3 +1,4 @@
+import { executionAsyncId } from 'node:async_hooks'
 import type { Socket } from 'node:net'
 
 /** What a libuv handle counts. Node has these on every stream handle, TCP and TLS, though not in its documentation. */
@@ -34,6 +35,15 @@ export function drainedBytes(socket: Socket): number {
     return handle.bytesWritten - handle.writeQueueSize
   }
   return writtenBytes(socket) - socket.writableLength
+}
+
+/**
+ * Whether a socket fails because of its peer, and not by an error that the app was told elsewhere. Node's own reading says so
+ * by the async context, which costs nothing; otherwise the kernel is asked.
+ */
+export function failsByPeer(socket: Socket): boolean | undefined {
+  const handle = (socket as { _handle?: { getAsyncId?(): number } | null })._handle
+  return handle?.getAsyncId?.() === executionAsyncId() || hasLostPeer(socket)
 }
 
 /** Whether the kernel has let go of the peer, as it does when that resets or cannot be reached; `undefined`: it does not say. */

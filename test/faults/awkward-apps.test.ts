@@ -321,7 +321,7 @@ test('a request that is continued late, between two others, is taken once: a dra
   socket.write('GET /0 HTTP/1.1\r\nHost: x\r\n\r\n')
   socket.write('POST /1 HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nhi')
   socket.write('GET /2 HTTP/1.1\r\nHost: x\r\n\r\n')
-  await until('the last', () => responses.has('/2') && goOn !== undefined)
+  await until(() => responses.has('/2') && goOn !== undefined, 'the last')
   const text = readAll(socket)
   const drained = running.pulse.drain()
   goOn?.()

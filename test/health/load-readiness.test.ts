@@ -59,12 +59,18 @@ describe('readiness under pressure', () => {
   test('fails at once, and for as long, as every request is refused: nobody else has to take over what is not served', () => {
     const load = new LoadReadiness(config)
     for (const second of [0, 1, 29, 31, 59, 600]) {
-      const { status, output } = load.judge('critical', second * 1_000, second * 1_000, true)
+      const { status, output } = load.judge('critical', second * 1_000, second * 1_000, 'all')
       assert.equal(status, 'fail', `after ${second} s`)
       assert.match(output, /every request is refused/)
     }
-    assert.equal(load.judge('elevated', 0, 601_000, false).status, 'warn')
-    assert.equal(new LoadReadiness(false).judge('critical', 60_000, 0, true).status, 'warn')
+    assert.equal(load.judge('elevated', 0, 601_000, 'none').status, 'warn')
+    assert.equal(new LoadReadiness(false).judge('critical', 60_000, 0, 'all').status, 'warn')
+  })
+
+  test('warns and says so while requests are let in again: kept away, they would all come at once', () => {
+    const { status, output } = new LoadReadiness(config).judge('elevated', 0, 0, 'some')
+    assert.equal(status, 'warn')
+    assert.match(output, /a few at a time/)
   })
 
   test('only warns where it is switched off', () => {

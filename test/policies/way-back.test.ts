@@ -9,7 +9,7 @@ import type { Monitor } from '../../types/monitor.js'
 const second = 1_000
 
 /** A pressure that the test sets, read twice a second, and the times in seconds at which memory was collected. */
-function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }, expectedMs = 5) {
+function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }, expectedMs = 5, calm = 0.7) {
   let value = 0
   let now = 0
   const monitor: Monitor = { name, read: () => value }
@@ -29,15 +29,20 @@ function pressed(name = 'rss', collection = { tookMs: 5, isWorthIt: true }, expe
       return collection
     },
   }
-  const wayBack = new WayBack(reclaim, { leave: [0.7, 0.85], dwellMs: defaults.pressure.dwellMs })
+  const wayBack = new WayBack(reclaim, calm, defaults.pressure.dwellMs)
   return {
     pressure,
     collected,
-    hold(at: number, seconds: number, { mayCollect = true, refusesAll = at >= 0.92 } = {}) {
+    hold(
+      at: number,
+      seconds: number,
+      { mayCollect = true, refusesAll = at >= 0.92 }: { mayCollect?: boolean; refusesAll?: boolean } = {},
+    ) {
       value = at
       for (const end = now + seconds * second; now < end; now += second / 2) {
         pressure.update(now)
-        wayBack.update(pressure, now, mayCollect, refusesAll)
+        const isPressed = refusesAll || pressure.level !== 'normal'
+        wayBack.update(pressure, now, { isPressed, mayCollect, refusesAll })
       }
     },
   }
@@ -74,6 +79,25 @@ describe('what is dead is collected', () => {
     const refusing = pressed('heap', { tookMs: 600, isWorthIt: false }, 600)
     refusing.hold(0.95, 200)
     assert.deepEqual(refusing.collected, [5, 65, 125, 185], 'nobody waits for the loop')
+  })
+
+  test('where an action with a threshold below the first level is on: the level is normal, and everything may be refused', () => {
+    const box = pressed('rss', { tookMs: 5, isWorthIt: true }, 5, 0.5)
+    box.hold(0.65, 20, { refusesAll: true })
+    assert.equal(box.pressure.level, 'normal')
+    assert.deepEqual(box.collected, [5, 10, 15])
+  })
+
+  test('soon when requests are refused, however seldom it was worth it while they were served', () => {
+    const box = pressed('heap', { tookMs: 600, isWorthIt: false }, 600)
+    box.hold(0.85, 1_000)
+    const before = box.collected.length
+    box.hold(0.95, 100)
+    assert.ok((box.collected[before] as number) <= 1_060, `${box.collected}`)
+    assert.ok(
+      (box.collected[before] as number) - (box.collected[before - 1] as number) >= 60,
+      'one per cent of the time',
+    )
   })
 
   test('not for a pressure that is none of memory, and not in a dry run', () => {
