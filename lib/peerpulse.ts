@@ -22,7 +22,7 @@ import { Neighbours } from './adapters/neighbours.js'
 import { type Shutdown, shutDownOnDemand } from './adapters/shutdown.js'
 import { compileTrust, ProxyTrust, serverOf } from './adapters/trust-proxy.js'
 import { AbortGuard } from './core/abort-guard.js'
-import { lastResort } from './core/clock.js'
+import { lastResort, systemTime } from './core/clock.js'
 import { resolveConfig } from './core/config.js'
 import { meantAsSeconds } from './core/config-seconds.js'
 import type { PeerConnection } from './core/connection.js'
@@ -30,19 +30,17 @@ import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
 import { describe } from './core/describe.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
-import { type EventName, Events } from './core/events.js'
 import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
 import { outside } from './core/outside.js'
 import { unknownAddress } from './core/peer-address.js'
 import type { Policy } from './core/policy.js'
+import type { EventName } from './core/reports/events.js'
+import { Reports } from './core/reports/reports.js'
 import { carried } from './core/sink.js'
-import { Warnings } from './core/warnings.js'
 import { Health } from './health/health.js'
-import { logCheckChange } from './insight/check-log.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
-import { describeHolders, topHolders } from './insight/holders.js'
 import { takeSnapshot } from './insight/snapshot.js'
 import { describeCollected, KeptMemory } from './monitors/kept-memory.js'
 import { memoryLimit } from './monitors/memory-limit.js'
@@ -76,8 +74,7 @@ const afterStartMs = 2_000
 /** Wires the rooms together, and is what the app holds. */
 class Pulse implements Peerpulse {
   readonly config: ResolvedConfig
-  readonly #events: Events
-  readonly #warnings: Warnings
+  readonly #reports: Reports
   readonly #endings: Endings
   readonly #lifecycle: Lifecycle
   readonly #targets: Targets
@@ -100,17 +97,10 @@ class Pulse implements Peerpulse {
     this.config = resolveConfig(options, (trust) => void compileTrust(trust))
     const { config } = this
     const drainConfig = config.drain || (defaults.drain as unknown as ResolvedDrain)
-    const warnings = new Warnings(
-      () => this.#events,
-      config.log,
-      () => this.#lifecycle.clock.now,
-    )
-    this.#warnings = warnings
+    const reports = new Reports(config.log, systemTime.now)
+    this.#reports = reports
     this.#trust = new ProxyTrust(config.limits && config.limits.trustProxy)
-    this.#events = new Events((event, error, listener) =>
-      warnings.callbackFailed(`${event} listener`, error, '', listener),
-    )
-    this.#endings = new Endings(config.dryRun, (message) => warnings.warn('PEERPULSE_WARN_DRY_RUN', message))
+    this.#endings = new Endings(config.dryRun, (message) => reports.warn('PEERPULSE_WARN_DRY_RUN', message))
     this.#reconnect = new ReconnectWindow(drainConfig)
     this.#lifecycle = this.#createLifecycle(drainConfig.closeTimeoutMs)
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
@@ -119,11 +109,11 @@ class Pulse implements Peerpulse {
       this.#serverTimeouts(),
       config.budget ? lookAtWrite : undefined,
     )
-    this.#closes = new CloseRecorder(config, this.#lifecycle.clock, warnings)
+    this.#closes = new CloseRecorder(config, this.#lifecycle.clock, reports)
     this.#lifecycle.clock.onStall = (at, ms) => {
       const stall = { at, ms, ongoing: false }
       this.#closes.stalls.note(stall)
-      this.#emit('stall', stall)
+      this.#reports.emit('stall', stall)
     }
     this.#policies = createConnectionPolicies(
       config,
@@ -131,7 +121,7 @@ class Pulse implements Peerpulse {
       () => this.#control?.actions.timeoutScale ?? 1,
       () => this.#neighbours.waitsForPongs(),
     )
-    this.#neighbours = new Neighbours(config, (code, message) => warnings.warnOnce(code, message))
+    this.#neighbours = new Neighbours(config, (code, message) => reports.warnOnce(code, message))
     this.#budget = this.#createBudget()
     this.#control = this.#createPressure()
     this.#drain = this.#createDrain(drainConfig)
@@ -141,7 +131,7 @@ class Pulse implements Peerpulse {
     // Not before the app had a chance to listen.
     if (doubts.length > 0)
       queueMicrotask(() => {
-        for (const doubt of doubts) warnings.warn('PEERPULSE_WARN_SECONDS', doubt)
+        for (const doubt of doubts) reports.warn('PEERPULSE_WARN_SECONDS', doubt)
       })
   }
 
@@ -182,7 +172,7 @@ class Pulse implements Peerpulse {
     if (this.#detached) return Promise.reject(detachedError('drain'))
     if (!this.#endings.dryRun) return outside(() => this.#drain.start(why))
     const count = this.#lifecycle.registry.size
-    this.#warnings.warn(
+    this.#reports.warn(
       'PEERPULSE_WARN_DRY_RUN',
       `dry run: a drain (${why}) would have closed ${count} connections`,
     )
@@ -247,7 +237,7 @@ class Pulse implements Peerpulse {
       stalls: this.#closes.stalls.last,
       draining: this.#drain.active,
       probesPort: this.#health.port,
-      callbackErrors: this.#warnings.callbackErrors,
+      callbackErrors: this.#reports.callbackErrors,
       pressure: this.#control?.pressure ?? {
         level: 'normal',
         since: 0,
@@ -266,15 +256,15 @@ class Pulse implements Peerpulse {
   }
 
   on<E extends EventName>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this {
-    this.#events.on(event, listener as never)
+    this.#reports.events.on(event, listener as never)
     return this
   }
   once<E extends EventName>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this {
-    this.#events.once(event, listener as never)
+    this.#reports.events.once(event, listener as never)
     return this
   }
   off<E extends EventName>(event: E, listener: (payload: PeerpulseEvents[E]) => unknown): this {
-    this.#events.off(event, listener as never)
+    this.#reports.events.off(event, listener as never)
     return this
   }
 
@@ -283,7 +273,7 @@ class Pulse implements Peerpulse {
   #createLifecycle(closeTimeoutMs: number): Lifecycle {
     const { idle, heartbeat, limits } = this.config
     return new Lifecycle({
-      warnings: this.#warnings,
+      reports: this.#reports,
       closeTimeoutMs,
       ipv6PrefixBits: (limits || defaults.limits).ipv6PrefixBits,
       reconnect: this.#reconnect,
@@ -297,7 +287,7 @@ class Pulse implements Peerpulse {
         (connection) => this.#trust.learnFrom(serverOf(connection.socket), this.#lifecycle.clock.now),
         (connection) => this.#drain.opened(connection),
         (connection) => this.#closes.noteOpen(connection),
-        (connection) => this.#emit('connection:open', connection),
+        (connection) => this.#reports.emit('connection:open', connection),
       ],
       look: [
         lookForReset,
@@ -312,7 +302,7 @@ class Pulse implements Peerpulse {
       ],
       closed: [
         (connection) => this.#closes.note(connection),
-        (connection) => this.#emit('connection:close', connection),
+        (connection) => this.#reports.emit('connection:close', connection),
       ],
       turned: [
         (now) => this.#budget?.turn(now),
@@ -322,12 +312,8 @@ class Pulse implements Peerpulse {
         () => this.#shutdown?.tick(),
         () => this.#targets.refit(),
       ],
-      unknownWebSocket: () => this.#warnings.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
+      unknownWebSocket: () => this.#reports.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
-  }
-
-  #emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
-    if (this.#events.wants(event)) this.#events.emit(event, payload)
   }
 
   /** Whom trusted proxies name; `undefined` where nobody is trusted to. */
@@ -337,7 +323,7 @@ class Pulse implements Peerpulse {
       return trust && forwardedAddress(req, trust)
     } catch (error) {
       // Without the app's function nobody knows who the peer is, only that it may be a proxy.
-      this.#warnings.callbackFailed('limits.trustProxy', error)
+      this.#reports.callbackFailed('limits.trustProxy', error)
       return unknownAddress
     }
   }
@@ -356,7 +342,7 @@ class Pulse implements Peerpulse {
     // The mock of a request says nothing of the server.
     if (req.socket instanceof Socket) {
       this.#servesUnattached = true
-      this.#warnings.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
+      this.#reports.warnOnce('PEERPULSE_WARN_NOT_ATTACHED', notAttached)
     } else this.#servesUnattached ||= this.#targets.size === 0
     return this.#reception.strayRequest(req, res)
   }
@@ -380,7 +366,7 @@ class Pulse implements Peerpulse {
       this.#lifecycle.registry,
       this.#endings,
       (connection) =>
-        this.#emit(connection.congested ? 'connection:congested' : 'connection:drain', connection),
+        this.#reports.emit(connection.congested ? 'connection:congested' : 'connection:drain', connection),
       process.platform === 'linux' ? readKernelQueues : undefined,
     )
   }
@@ -395,7 +381,7 @@ class Pulse implements Peerpulse {
     const caps = { totalBytes: this.#budget?.totalBytes, maxConnections: limits && limits.maxConnections }
     const { clock, registry } = this.#lifecycle
     const kept = new KeptMemory((collected) =>
-      this.#warnings.log((logger) =>
+      this.#reports.log((logger) =>
         logger.info({ event: 'pressure:collected', ...collected }, describeCollected(collected)),
       ),
     )
@@ -405,17 +391,7 @@ class Pulse implements Peerpulse {
       registry,
       this.#endings,
       kept,
-      (change) => {
-        const { level, previous, monitor } = change
-        const holders = topHolders(registry.all())
-        const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(change.pressure * 100)} %; ${describeHolders(holders)}`
-        this.#warnings.log((logger) =>
-          logger.warn({ event: 'pressure:level', change: { ...change, holders } }, message),
-        )
-        this.#emit('pressure:level', { ...change, holders })
-      },
-      (monitor, error, consequence) =>
-        this.#warnings.callbackFailed(`monitor '${monitor}'`, error, consequence),
+      this.#reports,
     )
   }
 
@@ -427,10 +403,10 @@ class Pulse implements Peerpulse {
       isCleanedUp: () => this.#lifecycle.tracking.settling.size === 0,
       onPhase: (step) => {
         const message = `drain (${step.why}): ${step.phase}, connections left: ${step.connections}`
-        this.#warnings.log((logger) => logger.info({ event: 'drain:phase', ...step }, message))
+        this.#reports.log((logger) => logger.info({ event: 'drain:phase', ...step }, message))
         // The process may exit now.
         if (step.phase === 'done') this.#closes.sumUp()
-        this.#emit('drain:phase', step)
+        this.#reports.emit('drain:phase', step)
       },
     })
   }
@@ -439,7 +415,7 @@ class Pulse implements Peerpulse {
     return new Health(this.config.probes, {
       clock: this.#lifecycle.clock,
       aborts: new AbortGuard((error) =>
-        this.#warnings.callbackFailed("abort listener of a check's signal", error),
+        this.#reports.callbackFailed("abort listener of a check's signal", error),
       ),
       draining: () => this.#drain.active,
       // A request that came through the middleware shows that somebody listens.
@@ -450,15 +426,7 @@ class Pulse implements Peerpulse {
       levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
       now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,
-      onChange: (change) => {
-        this.#warnings.log((logger) => logCheckChange(logger, change))
-        this.#emit('check:change', change)
-      },
-      onDetailsError: (error) => this.#warnings.callbackFailed('probes.details', error),
-      onPortError: (port, error) => {
-        const message = `probes.port ${port}: ${error.message}; no probe is answered`
-        this.#warnings.warn('PEERPULSE_WARN_PROBES_PORT', message, error)
-      },
+      reports: this.#reports,
     })
   }
 
@@ -471,9 +439,8 @@ class Pulse implements Peerpulse {
       clientAddress: (req: IncomingMessage) => this.#clientAddress(req),
       onShed: (shed: PeerpulseEvents['shed']) => {
         this.#closes.noteShed(shed)
-        this.#emit('shed', shed)
+        this.#reports.emit('shed', shed)
       },
-      onPriorityError: (error: unknown) => this.#warnings.callbackFailed('pressure.priority', error),
     }
     return new Reception(
       desk,
@@ -482,6 +449,7 @@ class Pulse implements Peerpulse {
       this.#drain,
       this.#control,
       this.#lifecycle.registry,
+      this.#reports,
     )
   }
 
@@ -496,20 +464,20 @@ class Pulse implements Peerpulse {
       lastResort,
       drain: (why, options) => (this.#detached ? undefined : this.#drain.start(why, options)),
       onReport: (report) =>
-        this.#warnings.log((logger) =>
+        this.#reports.log((logger) =>
           logger[report.cut.length > 0 ? 'warn' : 'info'](
             { event: 'drain:report', ...report },
             describeReport(report),
           ),
         ),
-      onHookError: (name, error) => this.#warnings.callbackFailed(name, error),
+      onHookError: (name, error) => this.#reports.callbackFailed(name, error),
       failed: (error) => this.#lifecycle.failed(error),
       onOverdue: () => {
         const message = 'the shutdown has not ended at its deadline: the process exits'
-        this.#warnings.log((logger) => logger.error({ event: 'drain:overdue' }, message))
+        this.#reports.log((logger) => logger.error({ event: 'drain:overdue' }, message))
       },
       onUncaught: (error, origin) => {
-        this.#warnings.log((logger) =>
+        this.#reports.log((logger) =>
           logger.error({ event: origin, err: error }, `${origin}: the process drains, and exits with 1`),
         )
         return this.config.log !== false

@@ -7,14 +7,13 @@ import { AbortGuard } from './abort-guard.js'
 import { Clock, systemTime, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
 import type { ConnectionHost } from './connection-host.js'
-import { errorText } from './error-text.js'
 import type { Policy } from './policy.js'
 import type { Refusal } from './refusal.js'
 import { Registry } from './registry.js'
+import type { Reports } from './reports/reports.js'
 import type { ConnectionSink } from './sink.js'
 import { hasKeepAlive } from './tcp-keepalive.js'
 import { Tracking } from './tracking.js'
-import type { Warnings } from './warnings.js'
 import { Wheel } from './wheel.js'
 
 /** With fewer connections than 10,000, so many are looked at in a tick: their fields are seldom in the processor's caches. */
@@ -40,7 +39,7 @@ type Told = readonly ((connection: PeerConnection) => void)[]
 
 /** The other rooms, as a connection's life goes through them. */
 export interface LifecycleParts {
-  readonly warnings: Warnings
+  readonly reports: Reports
   readonly closeTimeoutMs: number
   readonly ipv6PrefixBits: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
@@ -98,9 +97,9 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     this.closeTimeoutMs = parts.closeTimeoutMs
     this.reconnect = parts.reconnect
     this.aborts = new AbortGuard((error) =>
-      parts.warnings.callbackFailed("abort listener of a connection's signal", error),
+      parts.reports.callbackFailed("abort listener of a connection's signal", error),
     )
-    this.tracking = new Tracking(this.clock, this.wheel, parts.warnings)
+    this.tracking = new Tracking(this.clock, this.wheel, parts.reports)
   }
 
   accept(socket: Socket, secure: boolean): PeerConnection | undefined {
@@ -129,8 +128,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   }
 
   failed(error: unknown): void {
-    const what = 'peerpulse itself'
-    this.#parts.warnings.callbackFailed(what, error, '', `${what}: ${errorText(error)}`)
+    this.#parts.reports.failed(error)
   }
 
   unknownWebSocket(): void {

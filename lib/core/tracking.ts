@@ -3,7 +3,7 @@ import type { Tracked } from '../../types/connection.js'
 import { hear } from './callbacks.js'
 import type { Clock } from './clock.js'
 import { PeerpulseError } from './errors.js'
-import type { Warnings } from './warnings.js'
+import type { Reports } from './reports/reports.js'
 import type { Wheel } from './wheel.js'
 
 /** How long a cleanup, or a stream without one, may outlive its connection. */
@@ -46,12 +46,12 @@ export class Tracking {
   readonly #byConnection = new WeakMap<Holder, Set<TrackedStream>>()
   readonly #clock: Clock
   readonly #wheel: Wheel
-  readonly #warnings: Warnings
+  readonly #reports: Reports
 
-  constructor(clock: Clock, wheel: Wheel, warnings: Warnings) {
+  constructor(clock: Clock, wheel: Wheel, reports: Reports) {
     this.#clock = clock
     this.#wheel = wheel
-    this.#warnings = warnings
+    this.#reports = reports
   }
 
   track(holder: Holder, label: string, cleanup?: (reason: CloseReason) => unknown): Tracked {
@@ -109,7 +109,7 @@ export class Tracking {
   /** A cleanup that throws has not shown that its stream ended; we report it and call it ended, since nothing more can be done. */
   #failed(stream: TrackedStream, error: unknown): void {
     this.#settled(stream)
-    this.#warnings.callbackFailed(`cleanup of '${stream.label}'`, error)
+    this.#reports.callbackFailed(`cleanup of '${stream.label}'`, error)
   }
 
   #countLeaks({ id, protocol, remoteAddress }: Holder, streams: TrackedStream[]): void {
@@ -119,7 +119,7 @@ export class Tracking {
       this.settling.delete(stream)
       const key = this.leaks.has(label) || this.leaks.size < maxLabels ? label : 'other'
       this.leaks.set(key, (this.leaks.get(key) ?? 0) + 1)
-      this.#warnings.warn(
+      this.#reports.warn(
         'PEERPULSE_WARN_LEAK',
         `'${label}' outlived its connection ${id} (${protocol}, ${remoteAddress}) by ${cleanupTimeoutMs / 1000} s: end it in its track() cleanup, or dispose it`,
       )

@@ -5,6 +5,7 @@ import type { ResolvedConfig } from '../../types/options.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
+import { logCheckChange } from './check-log.js'
 import { Checks } from './checks.js'
 import { closeProbeServer, openProbeServer, portOf } from './probe-server.js'
 import { ownChecks, type ProbeFacts, Probes } from './probes.js'
@@ -13,8 +14,6 @@ import { ownChecks, type ProbeFacts, Probes } from './probes.js'
 export interface HealthHost extends ProbeFacts {
   readonly clock: Clock
   readonly aborts: AbortGuard
-  onChange(change: CheckChange): void
-  onPortError(port: number, error: Error): void
 }
 
 /** Checks and the probes that ask them, on the app's port or on one of their own. */
@@ -29,7 +28,12 @@ export class Health {
     const { checkTimeoutMs, cacheMs } = config || defaults.probes
     this.#config = config
     this.#host = host
-    this.#checks = new Checks({ ...hostOfChecks(host), timeoutMs: checkTimeoutMs, cacheMs })
+    const { clock, aborts, reports } = host
+    const onChange = (change: CheckChange) => {
+      reports.log((logger) => logCheckChange(logger, change))
+      reports.emit('check:change', change)
+    }
+    this.#checks = new Checks({ clock, aborts, onChange, timeoutMs: checkTimeoutMs, cacheMs })
     this.#probes = config ? new Probes(config, this.#checks, host) : undefined
   }
 
@@ -57,19 +61,14 @@ export class Health {
     )
       return
     const { port } = this.#config
-    this.#server = openProbeServer(this.#probes, port, (error) => this.#host.onPortError(port, error))
+    this.#server = openProbeServer(this.#probes, port, (error) => {
+      const message = `probes.port ${port}: ${error.message}; no probe is answered`
+      this.#host.reports.warn('PEERPULSE_WARN_PROBES_PORT', message, error)
+    })
   }
 
   async close(): Promise<void> {
     this.#checks.abandon()
     if (this.#server !== undefined) await closeProbeServer(this.#server)
   }
-}
-
-function hostOfChecks({
-  clock,
-  aborts,
-  onChange,
-}: HealthHost): Pick<HealthHost, 'clock' | 'aborts' | 'onChange'> {
-  return { clock, aborts, onChange }
 }

@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
 import type { PressureLevel } from '../../types/monitor.js'
-import { isBoolean, plain } from '../core/callbacks.js'
+import { yesOrNo } from '../core/callbacks.js'
 import { peerText } from '../core/peer-text.js'
+import type { Reports } from '../core/reports/reports.js'
 import { type Checks, worst } from './checks.js'
 import { LoadReadiness, type LoadReadinessConfig, type RefusedShare } from './load-readiness.js'
 import { isFromLoopback } from './loopback.js'
@@ -30,7 +31,7 @@ export interface ProbeFacts {
   now(): number
   /** Nobody is to be kept away for load. */
   readonly dryRun: boolean
-  onDetailsError(error: unknown): void
+  readonly reports: Reports
 }
 
 /** Names of our own parts of an answer; the app's checks cannot take them. */
@@ -171,12 +172,7 @@ export class Probes {
     const { details } = this.#config
     if (typeof details === 'boolean') return details
     if (details === 'loopback') return isFromLoopback(req)
-    try {
-      return plain(details(req), isBoolean, 'true or false', this.#facts.onDetailsError) === true
-    } catch (error) {
-      this.#facts.onDetailsError(error)
-      return false
-    }
+    return yesOrNo(details, (error) => this.#facts.reports.callbackFailed('probes.details', error))(req)
   }
 }
 

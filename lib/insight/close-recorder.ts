@@ -4,7 +4,7 @@ import type { ResolvedConfig } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import { defaults } from '../core/defaults.js'
-import type { Warnings } from '../core/warnings.js'
+import type { Reports } from '../core/reports/reports.js'
 import { CloseHistory } from './close-history.js'
 import { CloseLog } from './close-log.js'
 import { Stalls } from './stalls.js'
@@ -15,11 +15,11 @@ export class CloseRecorder {
   readonly #log: CloseLog | undefined
   readonly stalls: Stalls
 
-  constructor(config: Pick<ResolvedConfig, 'history' | 'limits'>, clock: Clock, warnings: Warnings) {
+  constructor(config: Pick<ResolvedConfig, 'history' | 'limits'>, clock: Clock, reports: Reports) {
     const { ipv6PrefixBits } = config.limits || defaults.limits
     this.#history = config.history ? new CloseHistory(config.history, ipv6PrefixBits) : undefined
-    this.#log = warnings.logger ? new CloseLog(warnings.logger, clock) : undefined
-    this.stalls = new Stalls((write) => warnings.log(write))
+    this.#log = reports.logger ? new CloseLog(reports.logger, clock) : undefined
+    this.stalls = new Stalls((write) => reports.log(write))
   }
 
   noteOpen(connection: PeerConnection): void {

@@ -4,7 +4,9 @@ import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import { lapMs } from '../core/lifecycle.js'
 import type { Registry } from '../core/registry.js'
+import type { Reports } from '../core/reports/reports.js'
 import { Evictions } from './evictions.js'
+import { describeHolders, topHolders } from './holders.js'
 import { type LevelChange, Pressure } from './pressure.js'
 import { PressureActions } from './pressure-actions.js'
 import { ReadPauses } from './read-pauses.js'
@@ -35,12 +37,16 @@ export class PressureControl {
     registry: Registry,
     endings: Endings,
     reclaim: Reclaim,
-    onChange: (change: LevelChange) => void,
-    onMonitorError: (monitor: string, error: unknown, consequence?: string) => void,
+    reports: Reports,
   ) {
     const given = new Set(config.monitors.map(({ name }) => name))
     const standard = monitors.filter(({ name }) => !given.has(name))
-    this.pressure = new Pressure(config, [...standard, ...config.monitors], onChange, onMonitorError)
+    this.pressure = new Pressure(
+      config,
+      [...standard, ...config.monitors],
+      (change) => tell(change, registry, reports),
+      (monitor, error, consequence) => reports.callbackFailed(`monitor '${monitor}'`, error, consequence),
+    )
     this.actions = new PressureActions(config)
     this.#endings = endings
     const { enter, leave } = this.actions.least
@@ -115,4 +121,13 @@ export class PressureControl {
     this.#pauses.stop()
     this.pressure.stop()
   }
+}
+
+/** The change of a level, with those that hold most: they may be why. */
+function tell(change: LevelChange, registry: Registry, reports: Reports): void {
+  const { level, previous, monitor, pressure } = change
+  const holders = topHolders(registry.all())
+  const message = `pressure is ${level} (was ${previous}): ${monitor} at ${Math.round(pressure * 100)} %; ${describeHolders(holders)}`
+  reports.log((logger) => logger.warn({ event: 'pressure:level', change: { ...change, holders } }, message))
+  reports.emit('pressure:level', { ...change, holders })
 }

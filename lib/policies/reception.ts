@@ -8,6 +8,7 @@ import type { Endings } from '../core/endings.js'
 import { plainAddress } from '../core/peer-address.js'
 import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
+import type { Reports } from '../core/reports/reports.js'
 import type { Drain } from './drain.js'
 import { ConnectionLimits } from './limits.js'
 import type { PressureAction } from './pressure-actions.js'
@@ -26,7 +27,6 @@ export interface ReceptionDesk {
   /** Whom trusted proxies name; `undefined` where there are none. */
   clientAddress(req: IncomingMessage): string | undefined
   onShed(shed: Shed): void
-  onPriorityError(error: unknown): void
 }
 
 /** Decides at the door what is let in: sockets, requests and upgrades, in the order probes, drain, limits, pressure. */
@@ -46,15 +46,13 @@ export class Reception {
     drain: Drain,
     control: PressureControl | undefined,
     registry: Registry,
+    reports: Reports,
   ) {
     this.#desk = desk
     this.#endings = endings
     this.#drain = drain
     this.#limits = config.limits ? new ConnectionLimits(config.limits, registry) : undefined
-    this.#shedding =
-      config.pressure && control
-        ? new Shedding(control, config.pressure, (error) => desk.onPriorityError(error))
-        : undefined
+    this.#shedding = config.pressure && control ? new Shedding(control, config.pressure, reports) : undefined
     this.#closing = control?.actions.all.closeConnections
   }
 

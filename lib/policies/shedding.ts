@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { isNumber, plain } from '../core/callbacks.js'
 import type { Refusal } from '../core/refusal.js'
+import type { Reports } from '../core/reports/reports.js'
 import type { PressureAction } from './pressure-actions.js'
 import type { PressureControl } from './pressure-control.js'
 
@@ -9,17 +10,17 @@ export class Shedding {
   readonly #control: PressureControl
   readonly #dwellMs: number
   readonly #priority: ((req: IncomingMessage) => number) | undefined
-  readonly #onPriorityError: (error: unknown) => void
+  readonly #reports: Reports
 
   constructor(
     control: PressureControl,
     config: { dwellMs: number; priority?: ((req: IncomingMessage) => number) | undefined },
-    onPriorityError: (error: unknown) => void,
+    reports: Reports,
   ) {
     this.#control = control
     this.#dwellMs = config.dwellMs
     this.#priority = config.priority
-    this.#onPriorityError = onPriorityError
+    this.#reports = reports
   }
 
   upgrade(req: IncomingMessage): Refusal | undefined {
@@ -54,10 +55,11 @@ export class Shedding {
 
   #priorityOf(req: IncomingMessage): number {
     if (this.#priority === undefined) return 0
+    const failed = (error: unknown) => this.#reports.callbackFailed('pressure.priority', error)
     try {
-      return plain(this.#priority(req), isNumber, 'a number', this.#onPriorityError) ?? 0
+      return plain(this.#priority(req), isNumber, 'a number', failed) ?? 0
     } catch (error) {
-      this.#onPriorityError(error)
+      failed(error)
       return 0
     }
   }

@@ -14,7 +14,7 @@ test("one room's exception stops no other room, neither in a tick nor in the lif
     () => void told.push(name),
   ]
   const lifecycle = new Lifecycle({
-    warnings: { callbackFailed: (_what: string, error: unknown) => errors.push(error) },
+    reports: { failed: (error: unknown) => errors.push(error) },
     idle: false,
     tcpKeepAliveMs: false,
     firstTransport: {

@@ -308,7 +308,7 @@ test('the heaviest senders are paused in turn, are not judged silent, and lose n
   goes = false
   dial.value = 0
   await until(() => received === sent, 'all of it')
-  assert.equal(pulse.snapshot().pressure.paused, 0)
+  await until(() => pulse.snapshot().pressure.paused === 0, 'the end of the last pause')
   assert.deepEqual(closed, [], 'somebody was closed')
   light.terminate()
 })

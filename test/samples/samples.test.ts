@@ -206,7 +206,7 @@ const checks: readonly Check[] = [
     begins:
       'peerpulse: pressure is elevated (was normal): container at 81 %; most outbound bytes: connection 1207 (websocket, 203.0.113.9) 3.9 MiB, open for 412 s; ...',
     check(_t, code) {
-      const source = readFileSync(join(root, 'lib/insight/holders.ts'), 'utf8')
+      const source = readFileSync(join(root, 'lib/policies/holders.ts'), 'utf8')
       for (const words of ['most outbound bytes', 'open for']) {
         assert.ok(code.includes(words))
         assert.ok(source.includes(words), words)

@@ -1,7 +1,8 @@
-import type { Logger } from '../../types/logger.js'
-import { errorText } from './error-text.js'
-import type { WarningCode } from './errors.js'
-import type { Events } from './events.js'
+import type { PeerpulseEvents } from '../../../types/events.js'
+import type { Logger } from '../../../types/logger.js'
+import { errorText } from '../error-text.js'
+import type { WarningCode } from '../errors.js'
+import { type EventName, Events } from './events.js'
 import { ownLog } from './own-log.js'
 
 /** Lines a minute for one code, in the log or on stderr. Events are not limited. */
@@ -17,27 +18,37 @@ interface Telling {
   error?: unknown
 }
 
-/** Tells the operator: by the `warning` event and the logger, or, where there is neither, by `process.emitWarning`. */
-export class Warnings {
+/**
+ * All that a pulse says: its events, its lines in the log, and its warnings. A warning is an event and a line, or, where
+ * nobody listens and there is no logger, a `process.emitWarning`.
+ */
+export class Reports {
   /** What the app's callbacks did that was caught: exceptions, rejections, answers of a wrong kind. */
   callbackErrors = 0
   /** The app's logger, which can harm nobody. */
   readonly logger: Logger | false
-  readonly #events: () => Events
+  readonly events: Events
   readonly #now: () => number
   readonly #told = new Set<WarningCode>()
   readonly #windows = new Map<WarningCode, { start: number; count: number }>()
   /** When each callback that fails was last told of. */
   readonly #failing = new Map<unknown, number>()
 
-  constructor(events: () => Events, logger: Logger | false, now: () => number) {
-    this.#events = events
+  /** `now`: monotonic milliseconds. */
+  constructor(logger: Logger | false, now: () => number) {
+    this.events = new Events((event, error, listener) =>
+      this.callbackFailed(`${event} listener`, error, '', listener),
+    )
     this.logger = logger && ownLog(logger, (error) => this.#logFailed(error))
     this.#now = now
   }
 
+  emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
+    if (this.events.wants(event)) this.events.emit(event, payload)
+  }
+
   warn(code: WarningCode, message: string, error?: unknown): void {
-    const heard = this.#emit({ code, message, ...(error === undefined ? undefined : { error }) })
+    const heard = this.#emitWarning({ code, message, ...(error === undefined ? undefined : { error }) })
     if ((heard && this.logger === false) || !this.#mayPrint(code)) return
     if (this.logger === false) print(code, message, error)
     else this.#log({ code, message, error })
@@ -61,6 +72,12 @@ export class Warnings {
     this.#tellOf(what, { ...telling, message: `${what} threw: ${errorText(error)}${consequence}` })
   }
 
+  /** Something of ours threw. It was caught. */
+  failed(error: unknown): void {
+    const what = 'peerpulse itself'
+    this.callbackFailed(what, error, '', `${what}: ${errorText(error)}`)
+  }
+
   /** Writes to the logger, where there is one. */
   log(write: (logger: Logger) => void): void {
     if (this.logger !== false) write(this.logger)
@@ -81,13 +98,12 @@ export class Warnings {
       message: `log threw: ${errorText(error)}`,
       error,
     } as const
-    if (!this.#emit(telling)) print(telling.code, telling.message, error)
+    if (!this.#emitWarning(telling)) print(telling.code, telling.message, error)
   }
 
-  #emit(telling: Telling): boolean {
-    const events = this.#events()
-    if (!events.wants('warning')) return false
-    events.emit('warning', telling)
+  #emitWarning(telling: Telling): boolean {
+    if (!this.events.wants('warning')) return false
+    this.events.emit('warning', telling)
     return true
   }
 

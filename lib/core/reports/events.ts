@@ -1,10 +1,10 @@
 import { type Channel, channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
-import type { PeerpulseEvents } from '../../types/events.js'
-import { hear } from './callbacks.js'
-import { describe } from './describe.js'
-import { PeerpulseError } from './errors.js'
-import { nearestName } from './nearest-name.js'
+import type { PeerpulseEvents } from '../../../types/events.js'
+import { hear } from '../callbacks.js'
+import { describe } from '../describe.js'
+import { PeerpulseError } from '../errors.js'
+import { nearestName } from '../nearest-name.js'
 
 /** The name of an event. */
 export type EventName = keyof PeerpulseEvents

@@ -1,6 +1,6 @@
-import type { Logger } from '../../types/logger.js'
-import { hear } from './callbacks.js'
-import { outside } from './outside.js'
+import type { Logger } from '../../../types/logger.js'
+import { hear } from '../callbacks.js'
+import { outside } from '../outside.js'
 
 const prefix = 'peerpulse: '
 
