@@ -30,6 +30,7 @@ import { defaults, keepAliveBeyondBalancerMs } from './core/defaults.js'
 import { describe } from './core/describe.js'
 import { Endings } from './core/endings.js'
 import { PeerpulseError } from './core/errors.js'
+import type { Feature } from './core/feature.js'
 import { forwardedAddress } from './core/forwarded.js'
 import { Lifecycle } from './core/lifecycle.js'
 import { outside } from './core/outside.js'
@@ -38,6 +39,7 @@ import type { Policy } from './core/policy.js'
 import type { EventName } from './core/reports/events.js'
 import { Reports } from './core/reports/reports.js'
 import { carried } from './core/sink.js'
+import { TcpKeepAlive } from './core/tcp-keepalive.js'
 import { Health } from './health/health.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
@@ -56,7 +58,6 @@ import { broadcast } from './transports/broadcast.js'
 import { connectionOf } from './transports/carriers.js'
 import { http1 } from './transports/http1.js'
 import { readKernelQueues } from './transports/kernel-queue.js'
-import { lookForReset } from './transports/pipelining.js'
 import { refuseRequest } from './transports/refusal.js'
 import { checkTarget, Targets } from './transports/targets.js'
 import { closeFrameFrom } from './transports/ws-internals.js'
@@ -106,6 +107,7 @@ class Pulse implements Peerpulse {
     const lookAtWrite = (connection: PeerConnection) => this.#budget?.lookAtWrite(connection)
     this.#targets = new Targets(
       this.#lifecycle,
+      this.#lifecycle.registry,
       this.#serverTimeouts(),
       config.budget ? lookAtWrite : undefined,
     )
@@ -127,6 +129,7 @@ class Pulse implements Peerpulse {
     this.#drain = this.#createDrain(drainConfig)
     this.#health = this.#createHealth()
     this.#reception = this.#createReception()
+    for (const feature of this.#features()) this.#lifecycle.use(feature)
     const doubts = meantAsSeconds(options ?? {})
     // Not before the app had a chance to listen.
     if (doubts.length > 0)
@@ -184,13 +187,7 @@ class Pulse implements Peerpulse {
     // A drain that runs is let finish: its closes need the clock.
     if (this.#drain.active) await this.#drain.report
     this.#detached = true
-    outside(() => this.#shutdown?.leave())
-    this.#neighbours.leave()
-    this.#targets.restore()
-    this.#control?.stop()
-    this.#lifecycle.releaseAll((connection) => this.#targets.listeners.release(connection))
-    await this.#health.close()
-    this.#closes.sumUp()
+    await outside(() => this.#lifecycle.stop())
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -268,50 +265,45 @@ class Pulse implements Peerpulse {
     return this
   }
 
+  /** In the order in which they are told; the recorder before the reports, so that a listener finds the close in the history. */
+  #features(): Feature[] {
+    const { heartbeat } = this.config
+    const { registry, clock } = this.#lifecycle
+    const delayMs = heartbeat && heartbeat.tcpKeepAliveMs
+    const learning: Feature = {
+      name: 'trust',
+      opened: ({ socket }) => this.#trust.learnFrom(serverOf(socket), clock.now),
+    }
+    const all: (Feature | undefined)[] = [
+      this.#targets,
+      this.#budget,
+      this.#control,
+      delayMs === false ? undefined : new TcpKeepAlive(delayMs, registry),
+      learning,
+      this.#drain,
+      this.#closes,
+      this.#neighbours,
+      this.#health,
+      this.#reports,
+    ]
+    return all.filter((feature) => feature !== undefined)
+  }
+
   // The rooms ------------------------------------------------------------------------------------
 
   #createLifecycle(closeTimeoutMs: number): Lifecycle {
-    const { idle, heartbeat, limits } = this.config
+    const { idle, limits } = this.config
     return new Lifecycle({
       reports: this.#reports,
       closeTimeoutMs,
       ipv6PrefixBits: (limits || defaults.limits).ipv6PrefixBits,
       reconnect: this.#reconnect,
       idle,
-      tcpKeepAliveMs: heartbeat && heartbeat.tcpKeepAliveMs,
       firstTransport: http1,
       watch: (socket, connection) => this.#targets.listeners.watch(socket, connection),
       door: () => this.#reception,
       policies: () => this.#policies,
-      opened: [
-        (connection) => this.#trust.learnFrom(serverOf(connection.socket), this.#lifecycle.clock.now),
-        (connection) => this.#drain.opened(connection),
-        (connection) => this.#closes.noteOpen(connection),
-        (connection) => this.#reports.emit('connection:open', connection),
-      ],
-      look: [
-        lookForReset,
-        (connection) => this.#budget?.look(connection, this.#lifecycle.clock.now),
-        (connection) => this.#control?.look(connection, this.#lifecycle.clock.now),
-      ],
-      lost: (connection) => this.#targets.listeners.lost(connection),
       evidence: (connection) => gatherEvidence(connection, this.#level, closeFrameOf(connection)),
-      leaving: [
-        (connection) => this.#drain.leaving(connection),
-        (connection) => this.#control?.leaving(connection),
-      ],
-      closed: [
-        (connection) => this.#closes.note(connection),
-        (connection) => this.#reports.emit('connection:close', connection),
-      ],
-      turned: [
-        (now) => this.#budget?.turn(now),
-        (now) => this.#control?.tick(now),
-        () => this.#drain.tick(),
-        (now) => this.#closes.turn(now),
-        () => this.#shutdown?.tick(),
-        () => this.#targets.refit(),
-      ],
       unknownWebSocket: () => this.#reports.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
   }
@@ -331,9 +323,7 @@ class Pulse implements Peerpulse {
   #namePeer(connection: PeerConnection, req: IncomingMessage): boolean {
     const address = this.#clientAddress(req)
     if (address === undefined || address === connection.remoteAddress) return false
-    const before = connection.remoteAddress
-    this.#lifecycle.registry.rename(connection, address)
-    this.#closes.noteRename(connection, before)
+    this.#lifecycle.rename(connection, address)
     return true
   }
 
@@ -437,10 +427,7 @@ class Pulse implements Peerpulse {
       namePeer: (connection: PeerConnection, req: IncomingMessage) => this.#namePeer(connection, req),
       peerIsKnown: ({ socket }: PeerConnection) => this.#trust.of(socket) === undefined,
       clientAddress: (req: IncomingMessage) => this.#clientAddress(req),
-      onShed: (shed: PeerpulseEvents['shed']) => {
-        this.#closes.noteShed(shed)
-        this.#reports.emit('shed', shed)
-      },
+      onShed: (shed: PeerpulseEvents['shed']) => this.#lifecycle.shed(shed),
     }
     return new Reception(
       desk,
@@ -483,6 +470,7 @@ class Pulse implements Peerpulse {
         return this.config.log !== false
       },
     })
+    this.#lifecycle.use(this.#shutdown)
   }
 
   /** Now, and once more when the app has started: many listen for signals last. */

@@ -14,6 +14,7 @@ const keptAlive =
 
 /** Looks for others in the process who do our work, and would undo it. */
 export class Neighbours {
+  readonly name = 'neighbours'
   readonly #config: Pick<ResolvedConfig, 'heartbeat' | 'drain' | 'dryRun'>
   readonly #warnOnce: (code: NeighbourCode, message: string) => void
   readonly #targets = new Set<object>()
@@ -55,7 +56,7 @@ export class Neighbours {
     )
   }
 
-  leave(): void {
+  stop(): void {
     for (const target of this.#targets) beating.get(target)?.delete(this)
   }
 }

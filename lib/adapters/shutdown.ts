@@ -27,9 +27,10 @@ export interface ShutdownHost {
 
 /** How a pulse takes part in the shutdown of its process. */
 export interface Shutdown {
-  /** Looks for a stop that no event tells of. Called once a tick. */
+  readonly name: string
+  /** Looks for a stop that no event tells of. */
   tick(): void
-  leave(): void
+  stop(): void
 }
 
 type HookName = 'beforeShutdown' | 'onSignal' | 'onShutdown'
@@ -102,10 +103,11 @@ export function shutDownOnDemand(config: ResolvedDrain, host: ShutdownHost): Shu
     ? joinUncaught((error, origin) => host.onUncaught(error, origin))
     : undefined
   return {
+    name: 'shutdown',
     tick() {
       if (config.signals.length > 0 && isDisconnecting()) stopEveryone('disconnect')
     },
-    leave() {
+    stop() {
       leaveUncaught?.()
       leave()
     },

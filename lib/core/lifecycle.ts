@@ -2,17 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { CloseEvidence } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
+import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
 import { AbortGuard } from './abort-guard.js'
 import { Clock, systemTime, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
 import type { ConnectionHost } from './connection-host.js'
+import type { Feature } from './feature.js'
 import type { Policy } from './policy.js'
 import type { Refusal } from './refusal.js'
 import { Registry } from './registry.js'
 import type { Reports } from './reports/reports.js'
 import type { ConnectionSink } from './sink.js'
-import { hasKeepAlive } from './tcp-keepalive.js'
 import { Tracking } from './tracking.js'
 import { Wheel } from './wheel.js'
 
@@ -34,45 +35,28 @@ export interface Door {
   upgrade(connection: PeerConnection, req: IncomingMessage): Refusal | undefined
 }
 
-/** What the rooms want to be told of a connection, each called in a `try` of its own: one that throws stops no other. */
-type Told = readonly ((connection: PeerConnection) => void)[]
-
-/** The other rooms, as a connection's life goes through them. */
+/** What the life of connections needs, beside its features. */
 export interface LifecycleParts {
   readonly reports: Reports
   readonly closeTimeoutMs: number
   readonly ipv6PrefixBits: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly idle: ResolvedConfig['idle']
-  /** TCP keepalive's initial delay. */
-  readonly tcpKeepAliveMs: number | false
   readonly firstTransport: PeerTransport
   watch(socket: Socket, connection: PeerConnection): void
   door(): Door
   policies(): readonly Policy[]
-  /** Told of every connection that was registered. */
-  readonly opened: Told
-  /** Looked at about once a tick, or once a second where there are very many. */
-  readonly look: Told
-  /** Its socket is gone, and nothing told us. */
-  lost(connection: PeerConnection): void
   evidence(connection: PeerConnection): CloseEvidence
-  /** Told before it leaves the registry. */
-  readonly leaving: Told
-  readonly closed: Told
-  /** Called once a tick, after the connections. */
-  readonly turned: readonly ((now: number) => void)[]
   unknownWebSocket(): void
 }
 
-/** Destroyed; or without a handle, which an app may hand over to a child process. */
-function isGone({ socket }: PeerConnection): boolean {
-  return socket.destroyed || (socket as { _handle?: unknown })._handle === null
-}
+const hookNames = ['opened', 'renamed', 'look', 'closed', 'shed', 'tick'] as const
+type HookName = (typeof hookNames)[number]
+type Hook = (subject: unknown, detail: unknown) => void
 
 let lastId = 0
 
-/** The life of connections, from accept to close: what the servers' seams hand in, and what the connections ask. */
+/** The life of connections, from accept to close, and the features that take part in it. */
 export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection> {
   readonly key = Symbol('peerpulse')
   readonly clock = new Clock(
@@ -88,6 +72,15 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   readonly closeTimeoutMs: number
   readonly reconnect: ConnectionHost<PeerConnection>['reconnect']
   readonly #parts: LifecycleParts
+  readonly #hooks: Record<HookName, Hook[]> = {
+    opened: [],
+    renamed: [],
+    look: [],
+    closed: [],
+    shed: [],
+    tick: [],
+  }
+  readonly #stops: (() => unknown)[] = []
   /** A thousand pings in one go would stop the loop. */
   readonly #serveDue = this.clock.inSlices(() => this.wheel.turn(this.clock.now))
 
@@ -100,6 +93,15 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
       parts.reports.callbackFailed("abort listener of a connection's signal", error),
     )
     this.tracking = new Tracking(this.clock, this.wheel, parts.reports)
+  }
+
+  /** Features are called in the order in which they came, and stop in the contrary one. */
+  use(feature: Feature): void {
+    for (const name of hookNames) {
+      const hook = feature[name] as Hook | undefined
+      if (hook !== undefined) this.#hooks[name].push(hook.bind(feature))
+    }
+    if (feature.stop !== undefined) this.#stops.unshift(feature.stop.bind(feature))
   }
 
   accept(socket: Socket, secure: boolean): PeerConnection | undefined {
@@ -138,7 +140,6 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   closed(connection: PeerConnection): void {
     if (connection.state === 'closed') return
     const evidence = this.#lastWords(connection)
-    this.#tell(this.#parts.leaving, connection)
     this.wheel.cancel(connection)
     this.registry.remove(connection)
     this.registry.countClosed(connection.closeReason ?? 'server-error')
@@ -147,7 +148,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     } catch (error) {
       this.failed(error)
     }
-    this.#tell(this.#parts.closed, connection)
+    this.#tell('closed', connection)
   }
 
   idleTimeoutOf(protocol: Protocol): number | false {
@@ -170,37 +171,36 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     if (connection.index !== -1 && connection.state !== 'closing') this.wheel.schedule(connection, next)
   }
 
-  /** Stops watching all of them; they live on without us. */
-  releaseAll(release: (connection: PeerConnection) => void): void {
+  /** A trusted proxy named the peer. */
+  rename(connection: PeerConnection, address: string): void {
+    const before = connection.remoteAddress
+    this.registry.rename(connection, address)
+    this.#tell('renamed', connection, before)
+  }
+
+  /** Something was refused. */
+  shed(shed: Shed): void {
+    this.#tell('shed', shed)
+  }
+
+  /** Stops watching, the features first. Open connections live on without us. */
+  async stop(): Promise<void> {
     this.clock.stop()
+    const stopping = this.#stops.map(async (stop) => stop())
     for (const connection of this.registry) {
       this.wheel.cancel(connection)
-      // A socket's methods may be the app's own; the others are let go of all the same.
-      try {
-        release(connection)
-        if (connection.keepsAlive) connection.socket.setKeepAlive(false)
-      } catch (error) {
-        this.failed(error)
-      }
       this.registry.remove(connection)
     }
+    for (const stopped of await Promise.allSettled(stopping))
+      if (stopped.status === 'rejected') this.failed(stopped.reason)
   }
 
   #register(socket: Socket): PeerConnection {
     const connection = new PeerConnection(++lastId, this, this.#parts.firstTransport, socket)
     this.registry.add(connection)
     connection.reschedule()
-    this.#tell(this.#parts.opened, connection)
+    this.#tell('opened', connection)
     return connection
-  }
-
-  /** At the first look, within a second: the four system calls would be a twentieth of a handshake (`npm run bench -- connect`). */
-  #turnTcpKeepAliveOn(connection: PeerConnection, delayMs: number): void {
-    const { socket, exchange } = connection
-    // Before the TLS handshake is done it would be the TCP socket's, and stay when the TLS socket's is turned off.
-    if (exchange?.handshaking === true || socket.destroyed || hasKeepAlive(socket)) return
-    connection.keepsAlive = true
-    socket.setKeepAlive(true, delayMs)
   }
 
   /** Sockets and responses are read for it, and may be patched by the app. Whatever they do, the connection is gone. */
@@ -225,45 +225,31 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     }
   }
 
-  #tell(told: Told, connection: PeerConnection): void {
-    for (const tell of told) {
+  /** One that throws stops no other: the drain above all. */
+  #tell(name: HookName, subject: unknown, detail?: unknown): void {
+    for (const hook of this.#hooks[name]) {
       try {
-        tell(connection)
+        hook(subject, detail)
       } catch (error) {
         this.failed(error)
       }
     }
   }
 
-  /** Whatever one part of it does, the others have their turn: the drain above all. */
   #turn(): void {
     this.#serveDue()
     this.registry.look(Math.max(looksPerTick, Math.ceil(this.registry.size / ticksPerLap)), this.#look)
-    const { now } = this.clock
-    for (const turned of this.#parts.turned) {
-      try {
-        turned(now)
-      } catch (error) {
-        this.failed(error)
-      }
-    }
+    this.#tell('tick', this.clock.now)
   }
 
   readonly #look = (connection: PeerConnection): void => {
     try {
-      if (isGone(connection)) {
-        this.#parts.lost(connection)
-        return
-      }
       connection.endIfDrained()
       // Once it is closing, the bytes are those of its end.
       if (connection.state !== 'closing') connection.sample()
-      this.#tell(this.#parts.look, connection)
-      const { tcpKeepAliveMs } = this.#parts
-      if (!connection.keepsAlive && tcpKeepAliveMs !== false)
-        this.#turnTcpKeepAliveOn(connection, tcpKeepAliveMs)
     } catch (error) {
       this.failed(error)
     }
+    this.#tell('look', connection, this.clock.now)
   }
 }

@@ -5,6 +5,7 @@ import type { ResolvedConfig } from '../../types/options.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
+import type { Feature } from '../core/feature.js'
 import { logCheckChange } from './check-log.js'
 import { Checks } from './checks.js'
 import { closeProbeServer, openProbeServer, portOf } from './probe-server.js'
@@ -17,7 +18,8 @@ export interface HealthHost extends ProbeFacts {
 }
 
 /** Checks and the probes that ask them, on the app's port or on one of their own. */
-export class Health {
+export class Health implements Feature {
+  readonly name = 'health'
   readonly #config: ResolvedConfig['probes']
   readonly #host: HealthHost
   readonly #checks: Checks
@@ -67,7 +69,7 @@ export class Health {
     })
   }
 
-  async close(): Promise<void> {
+  async stop(): Promise<void> {
     this.#checks.abandon()
     if (this.#server !== undefined) await closeProbeServer(this.#server)
   }

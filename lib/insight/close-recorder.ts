@@ -4,13 +4,15 @@ import type { ResolvedConfig } from '../../types/options.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import { defaults } from '../core/defaults.js'
+import type { Feature } from '../core/feature.js'
 import type { Reports } from '../core/reports/reports.js'
 import { CloseHistory } from './close-history.js'
 import { CloseLog } from './close-log.js'
 import { Stalls } from './stalls.js'
 
 /** Writes down every close: in the history, and as one line in the log. */
-export class CloseRecorder {
+export class CloseRecorder implements Feature {
+  readonly name = 'recorder'
   readonly #history: CloseHistory | undefined
   readonly #log: CloseLog | undefined
   readonly stalls: Stalls
@@ -22,34 +24,37 @@ export class CloseRecorder {
     this.stalls = new Stalls((write) => reports.log(write))
   }
 
-  noteOpen(connection: PeerConnection): void {
+  opened(connection: PeerConnection): void {
     this.#history?.noteOpen(connection)
   }
 
-  note(connection: PeerConnection): void {
+  closed(connection: PeerConnection): void {
     this.#history?.note(connection, connection.protocol)
     this.#log?.note(connection)
   }
 
-  noteShed(shed: Shed): void {
+  shed(shed: Shed): void {
     this.#log?.noteShed(shed)
   }
 
   /** The peer has another name than it had when it opened. */
-  noteRename(connection: PeerConnection, before: string): void {
+  renamed(connection: PeerConnection, before: string): void {
     this.#history?.noteRename(connection, before)
   }
 
-  /** Once a tick. */
-  turn(now: number): void {
+  tick(now: number): void {
     this.#log?.flush()
-    this.stalls.turn(now)
+    this.stalls.tick(now)
   }
 
   /** Nothing may come after: what was held back for a sum is told. */
   sumUp(): void {
     this.#log?.sumUp()
     this.stalls.sumUp()
+  }
+
+  stop(): void {
+    this.sumUp()
   }
 
   read(): History {

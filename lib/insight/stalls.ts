@@ -39,7 +39,7 @@ export class Stalls {
   }
 
   /** Called every tick: at the end of a window, sums up what was held back. */
-  turn(now: number): void {
+  tick(now: number): void {
     if (now - this.#windowStart < windowMs) return
     this.#windowStart = now
     this.sumUp()

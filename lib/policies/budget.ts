@@ -2,6 +2,7 @@ import type { CloseEvidence } from '../../types/close.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Backlog } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
+import type { Feature } from '../core/feature.js'
 import type { Registry } from '../core/registry.js'
 import { Progress, type ReadQueues } from './progress.js'
 
@@ -37,7 +38,8 @@ export function totalBudget(
 }
 
 /** Bounds what connections buffer: marks the congested, evicts the stalled and the heaviest, as `slow-consumer`. */
-export class Budget {
+export class Budget implements Feature {
+  readonly name = 'budget'
   readonly totalBytes: number
   readonly #config: BudgetConfig
   readonly #registry: Registry
@@ -111,8 +113,8 @@ export class Budget {
   }
 
   /** Called once a tick: asks for those who seem stalled, and evicts the heaviest while all are over the budget. */
-  turn(now: number): void {
-    this.#progress.turn(now)
+  tick(now: number): void {
+    this.#progress.tick(now)
     this.#walkFrom = 0
     if (this.#registry.bufferedBytes > this.totalBytes) this.#walk()
   }

@@ -2,6 +2,7 @@ import type { DrainPhase, DrainReport } from '../../types/drain.js'
 import type { DrainStep } from '../../types/events.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
+import type { Feature } from '../core/feature.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import { endsInTurn, retire, takeAny } from './drain-order.js'
@@ -42,7 +43,8 @@ const maxLooksPerTurn = 2_000
  * One drain over every protocol, moved on by the clock's ticks, and in slices with a poll phase between them. Its
  * deadlines are in real time, since the orchestrator that set them does not know of our stalls.
  */
-export class Drain {
+export class Drain implements Feature {
+  readonly name = 'drain'
   report: Promise<DrainReport> | undefined
   phase: DrainPhase | undefined
   readonly #config: DrainConfig
@@ -150,7 +152,7 @@ export class Drain {
   }
 
   /** A connection closed, perhaps while we drain. */
-  leaving(connection: PeerConnection): void {
+  closed(connection: PeerConnection): void {
     if (this.phase === undefined || this.phase === 'done') return
     if (connection.id < this.#firstNewId) this.#oldOnes--
     const ms = Math.round(this.#clock.realNow() - this.#startedAt)

@@ -2,6 +2,7 @@ import type { Monitor } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
+import type { Feature } from '../core/feature.js'
 import { lapMs } from '../core/lifecycle.js'
 import type { Registry } from '../core/registry.js'
 import type { Reports } from '../core/reports/reports.js'
@@ -18,7 +19,8 @@ const calmTicksPerReading = 10
 const calmPressure = 0.5
 
 /** Reads the monitors from time to time, and has done what the pressure asks for. */
-export class PressureControl {
+export class PressureControl implements Feature {
+  readonly name = 'pressure'
   readonly pressure: Pressure
   readonly actions: PressureActions
   readonly reopening = new Reopening()
@@ -113,7 +115,7 @@ export class PressureControl {
     if (this.actions.isRescaling(now)) connection.reschedule()
   }
 
-  leaving(connection: PeerConnection): void {
+  closed(connection: PeerConnection): void {
     this.#pauses.forget(connection)
   }
 

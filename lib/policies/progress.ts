@@ -57,7 +57,7 @@ export class Progress {
   }
 
   /** Called once a tick. */
-  turn(now: number): void {
+  tick(now: number): void {
     if (this.#suspects.size === 0 || this.#read === undefined) return
     if (this.#isReading || now < this.#nextReading) return
     for (const suspect of this.#suspects) if (backlogOf(suspect) === undefined) this.#suspects.delete(suspect)

@@ -3,11 +3,14 @@ import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Server as NetServer, Socket } from 'node:net'
 import type { AttachTarget, WebSocketServerLike } from '../../types/peerpulse.js'
+import type { PeerConnection } from '../core/connection.js'
 import { describe } from '../core/describe.js'
 import { PeerpulseError } from '../core/errors.js'
+import type { Feature } from '../core/feature.js'
 import type { ConnectionSink } from '../core/sink.js'
 import type { Seam } from './emit-seam.js'
 import { watchHttpServer } from './http-server.js'
+import { lookForReset } from './pipelining.js'
 import { fitTimeouts, type ServerTimeouts } from './server-timeouts.js'
 import { SocketListeners } from './socket-listeners.js'
 import { WebSocketListeners } from './websocket.js'
@@ -21,16 +24,24 @@ interface Attached extends Seam {
 }
 
 /** The servers that are attached. */
-export class Targets {
+export class Targets implements Feature {
+  readonly name = 'targets'
   readonly listeners: SocketListeners
   readonly webSockets: WebSocketListeners
   readonly #sink: ConnectionSink
   readonly #timeouts: ServerTimeouts
+  readonly #connections: Iterable<PeerConnection>
   readonly #attached = new Map<object, Attached>()
 
   /** `lookAtWrite`: asked before something is written to a peer that has a backlog; without it writes are not seen. */
-  constructor(sink: ConnectionSink, timeouts: ServerTimeouts, lookAtWrite: LookAtWrite | undefined) {
+  constructor(
+    sink: ConnectionSink,
+    connections: Iterable<PeerConnection>,
+    timeouts: ServerTimeouts,
+    lookAtWrite: LookAtWrite | undefined,
+  ) {
     this.#sink = sink
+    this.#connections = connections
     this.#timeouts = timeouts
     this.webSockets = new WebSocketListeners(
       sink,
@@ -89,14 +100,29 @@ export class Targets {
     }
   }
 
-  /** Called once a tick: the app may have changed its timeouts. */
-  refit(): void {
+  /** A socket that is gone without an event of its own: it was dead before we came, or the app took our listeners off. */
+  look(connection: PeerConnection): void {
+    if (isGone(connection)) this.listeners.lost(connection)
+    else lookForReset(connection)
+  }
+
+  /** The app may have changed its timeouts. */
+  tick(): void {
     for (const attached of this.#attached.values()) attached.refit?.()
   }
 
-  restore(): void {
+  /** Gives everything back. */
+  stop(): void {
     for (const attached of this.#attached.values()) attached.restore()
     this.#attached.clear()
+    for (const connection of this.#connections) {
+      // A socket's methods may be the app's own; the others are let go of all the same.
+      try {
+        this.listeners.release(connection)
+      } catch (error) {
+        this.#sink.failed(error)
+      }
+    }
   }
 
   /** The http and https servers. */
@@ -125,6 +151,11 @@ export class Targets {
     const seam = watchWebSocketServer(wss as never, this.webSockets, (error) => this.#sink.failed(error))
     this.#attached.set(wss, { server: undefined, restore: seam.restore })
   }
+}
+
+/** Destroyed; or without a handle, which an app may hand over to a child process. */
+function isGone({ socket }: PeerConnection): boolean {
+  return socket.destroyed || (socket as { _handle?: unknown })._handle === null
 }
 
 /** `node:cluster` puts a `close` of its own on what a worker listens with; a worker that listens alone has Node's. */

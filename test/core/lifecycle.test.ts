@@ -1,22 +1,21 @@
 import assert from 'node:assert/strict'
 import type { Socket } from 'node:net'
 import { test } from 'node:test'
+import type { Feature } from '../../lib/core/feature.js'
 import { Lifecycle, type LifecycleParts } from '../../lib/core/lifecycle.js'
 import { until } from '../support/wait.js'
 
 test("one room's exception stops no other room, neither in a tick nor in the life of a connection", async (t) => {
   const told: string[] = []
   const errors: unknown[] = []
-  const room = (name: string) => [
-    () => {
-      throw new Error(`${name} throws`)
-    },
-    () => void told.push(name),
-  ]
+  const hooks = ['opened', 'look', 'closed', 'tick', 'stop'] as const
+  const featureOf = (hook: (name: string) => void): Feature => ({
+    name: 'toy',
+    ...Object.fromEntries(hooks.map((name) => [name, () => hook(name)])),
+  })
   const lifecycle = new Lifecycle({
     reports: { failed: (error: unknown) => errors.push(error) },
     idle: false,
-    tcpKeepAliveMs: false,
     firstTransport: {
       protocolOf: () => 'http1',
       phaseOf: () => 'keep-alive',
@@ -29,22 +28,26 @@ test("one room's exception stops no other room, neither in a tick nor in the lif
     policies: () => [],
     door: () => ({ turnsAway: () => false, judge() {} }),
     evidence: () => assert.fail('never asked'),
-    opened: room('opened'),
-    look: room('look'),
-    leaving: room('leaving'),
-    closed: room('closed'),
-    turned: room('turned'),
   } as unknown as LifecycleParts)
+  lifecycle.use(
+    featureOf((name) => {
+      throw new Error(`${name} throws`)
+    }),
+  )
+  lifecycle.use(featureOf((name) => told.push(name)))
   t.after(() => lifecycle.clock.stop())
   lifecycle.clock.start()
   const connection = lifecycle.accept({ remoteAddress: '127.0.0.1' } as Socket, false) ?? assert.fail()
   assert.deepEqual(told, ['opened'])
-  await until(() => told.filter((name) => name === 'turned').length >= 2, 'two ticks')
+  await until(() => told.filter((name) => name === 'tick').length >= 2, 'two ticks')
   assert.ok(told.includes('look'))
   lifecycle.closed(connection)
-  assert.deepEqual(told.slice(-2), ['leaving', 'closed'])
+  assert.equal(told.at(-1), 'closed')
   assert.equal(connection.state, 'closed')
   assert.equal(connection.closeReason, 'server-error')
   assert.equal(lifecycle.registry.size, 0)
   assert.ok(errors.some((error) => (error as Error).message === 'a getter throws'))
+  await lifecycle.stop()
+  assert.equal(told.at(-1), 'stop')
+  assert.ok(errors.some((error) => (error as Error).message === 'stop throws'))
 })

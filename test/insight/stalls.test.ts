@@ -45,7 +45,7 @@ test('short stalls are no lines, many are a sum, and twenty are remembered', () 
   const lines: [object, string][] = []
   const warn = (fields: object, message: string) => void lines.push([fields, message])
   const stalls = new Stalls((write) => write({ info: warn, warn, error: warn }))
-  stalls.turn(60_000)
+  stalls.tick(60_000)
   for (let i = 1; i <= 30; i++) stalls.note({ at: i, ms: 249, ongoing: false })
   assert.equal(lines.length, 0)
   assert.deepEqual(
@@ -54,13 +54,13 @@ test('short stalls are no lines, many are a sum, and twenty are remembered', () 
   )
   for (let i = 1; i <= 8; i++) stalls.note({ at: i, ms: 1_000 * i, ongoing: false })
   assert.equal(lines.length, 5)
-  stalls.turn(119_900)
+  stalls.tick(119_900)
   assert.equal(lines.length, 5)
-  stalls.turn(120_000)
+  stalls.tick(120_000)
   assert.deepEqual(lines[5], [
     { event: 'stall', count: 3, ms: 21_000, longestMs: 8_000 },
     'the event loop stood still 3 times more, for 21.0 s in all, 8.0 s at the longest',
   ])
-  stalls.turn(180_000)
+  stalls.tick(180_000)
   assert.equal(lines.length, 6)
 })

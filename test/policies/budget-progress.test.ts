@@ -128,7 +128,7 @@ async function evictedAt(
   })
   for (; clock.now <= 10_000 && at === undefined; clock.now += 100) {
     progress.look(connection, backlog, clock.now)
-    progress.turn(clock.now)
+    progress.tick(clock.now)
     await turn()
   }
   return at

@@ -71,7 +71,7 @@ class Crowd {
   /** Their sockets are gone. */
   leave(connections: Iterable<PeerConnection>): void {
     for (const connection of [...connections]) {
-      this.drain.leaving(connection)
+      this.drain.closed(connection)
       this.registry.remove(connection)
     }
   }

@@ -1,4 +1,5 @@
-import type { PeerpulseEvents } from '../../../types/events.js'
+import type { Connection } from '../../../types/connection.js'
+import type { PeerpulseEvents, Shed } from '../../../types/events.js'
 import type { Logger } from '../../../types/logger.js'
 import { errorText } from '../error-text.js'
 import type { WarningCode } from '../errors.js'
@@ -23,6 +24,7 @@ interface Telling {
  * nobody listens and there is no logger, a `process.emitWarning`.
  */
 export class Reports {
+  readonly name = 'reports'
   /** What the app's callbacks did that was caught: exceptions, rejections, answers of a wrong kind. */
   callbackErrors = 0
   /** The app's logger, which can harm nobody. */
@@ -41,6 +43,18 @@ export class Reports {
     )
     this.logger = logger && ownLog(logger, (error) => this.#logFailed(error))
     this.#now = now
+  }
+
+  opened(connection: Connection): void {
+    this.emit('connection:open', connection)
+  }
+
+  closed(connection: Connection): void {
+    this.emit('connection:close', connection)
+  }
+
+  shed(shed: Shed): void {
+    this.emit('shed', shed)
   }
 
   emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
