@@ -77,9 +77,9 @@ export class HttpExchange {
     return this.queuedResponses?.at(-1) ?? this.response
   }
 
-  /** Whether it has taken a response. Few are in the queue: those behind them wait. */
+  /** Whether it has taken a response. Of those in the queue only the newest is compared: a peer may pipeline thousands. */
   holds(response: ServerResponse): boolean {
-    return response === this.response || this.queuedResponses?.includes(response) === true
+    return response === this.response || response === this.newest
   }
 
   /** Takes the response of a request that came. That of a pipelined one gets the socket once those before it are done. */

@@ -11,6 +11,8 @@ import { noteError, type SocketListeners } from './socket-listeners.js'
 /** Follows every socket of an http or https server from accept on. */
 export function watchHttpServer(server: Server, sink: ConnectionSink, listeners: SocketListeners): Seam {
   const secure = 'setSecureContext' in server
+  /** Whose peers ask whether they may go on. */
+  const asked = new WeakSet<ServerResponse>()
 
   function accept(socket: Socket): boolean {
     if (carried(sink, socket) !== undefined || !isWatchable(socket)) return false
@@ -39,9 +41,10 @@ export function watchHttpServer(server: Server, sink: ConnectionSink, listeners:
     if (!(req instanceof IncomingMessage && res instanceof ServerResponse)) return false
     const connection = carried(sink, req.socket) ?? adopt(req.socket)
     if (connection === undefined) return false
-    // `checkContinue` hands the same request on as `request`.
     const { exchange } = connection
-    if (exchange === undefined || exchange.holds(res)) return false
+    // `checkContinue` hands the same request on as `request`, perhaps when others have come behind it.
+    if (exchange === undefined || exchange.holds(res) || asked.has(res)) return false
+    if (event !== 'request') asked.add(res)
     if (mustWait(exchange, res)) {
       wait(exchange, res, () => {
         if (!admit(connection, req, res)) seam.pass(event, req, res)
