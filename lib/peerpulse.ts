@@ -5,7 +5,6 @@ import type { Connection } from '../types/connection.js'
 import type { DrainReport } from '../types/drain.js'
 import type { PeerpulseEvents } from '../types/events.js'
 import type { Check, CheckOptions } from '../types/health.js'
-import type { PressureLevel } from '../types/monitor.js'
 import type { PeerpulseOptions, ResolvedConfig, ResolvedDrain } from '../types/options.js'
 import type {
   AttachTarget,
@@ -40,6 +39,7 @@ import type { EventName } from './core/reports/events.js'
 import { Reports } from './core/reports/reports.js'
 import { carried } from './core/sink.js'
 import { TcpKeepAlive } from './core/tcp-keepalive.js'
+import { Vitals } from './core/vitals.js'
 import { Health } from './health/health.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
@@ -76,6 +76,7 @@ const afterStartMs = 2_000
 class Pulse implements Peerpulse {
   readonly config: ResolvedConfig
   readonly #reports: Reports
+  readonly #vitals = new Vitals()
   readonly #endings: Endings
   readonly #lifecycle: Lifecycle
   readonly #targets: Targets
@@ -117,11 +118,8 @@ class Pulse implements Peerpulse {
       this.#closes.stalls.note(stall)
       this.#reports.emit('stall', stall)
     }
-    this.#policies = createConnectionPolicies(
-      config,
-      this.#endings,
-      () => this.#control?.actions.timeoutScale ?? 1,
-      () => this.#neighbours.waitsForPongs(),
+    this.#policies = createConnectionPolicies(config, this.#endings, this.#vitals, () =>
+      this.#neighbours.waitsForPongs(),
     )
     this.#neighbours = new Neighbours(config, (code, message) => reports.warnOnce(code, message))
     this.#budget = this.#createBudget()
@@ -232,7 +230,7 @@ class Pulse implements Peerpulse {
       startedEpoch: this.#startedEpoch,
       attached: this.#targets.size,
       stalls: this.#closes.stalls.last,
-      draining: this.#drain.active,
+      draining: this.#vitals.draining,
       probesPort: this.#health.port,
       callbackErrors: this.#reports.callbackErrors,
       pressure: this.#control?.pressure ?? {
@@ -243,7 +241,7 @@ class Pulse implements Peerpulse {
         describe: () => ({}),
       },
       actions: this.#control?.actions.all ?? {},
-      timeoutScale: this.#control?.actions.timeoutScale ?? 1,
+      timeoutScale: this.#vitals.timeoutScale,
       paused: this.#control?.paused ?? 0,
     })
   }
@@ -303,7 +301,7 @@ class Pulse implements Peerpulse {
       watch: (socket, connection) => this.#targets.listeners.watch(socket, connection),
       door: () => this.#reception,
       policies: () => this.#policies,
-      evidence: (connection) => gatherEvidence(connection, this.#level, closeFrameOf(connection)),
+      evidence: (connection) => gatherEvidence(connection, this.#vitals.level, closeFrameOf(connection)),
       unknownWebSocket: () => this.#reports.warnOnce('PEERPULSE_WARN_WS_INTERNALS', unknownWs),
     })
   }
@@ -361,10 +359,6 @@ class Pulse implements Peerpulse {
     )
   }
 
-  get #level(): PressureLevel {
-    return this.#control?.pressure.level ?? 'normal'
-  }
-
   #createPressure(): PressureControl | undefined {
     const { pressure, limits } = this.config
     if (!pressure) return undefined
@@ -382,11 +376,12 @@ class Pulse implements Peerpulse {
       this.#endings,
       kept,
       this.#reports,
+      this.#vitals,
     )
   }
 
   #createDrain(config: ResolvedDrain): Drain {
-    return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, {
+    return new Drain(config, this.#lifecycle.clock, this.#lifecycle.registry, this.#vitals, {
       stopListening: () => this.#targets.stopListening(),
       leaveSharedPorts: () => this.#targets.leaveSharedPorts(),
       retryMs: () => this.#reconnect.pickMs(),
@@ -407,14 +402,9 @@ class Pulse implements Peerpulse {
       aborts: new AbortGuard((error) =>
         this.#reports.callbackFailed("abort listener of a check's signal", error),
       ),
-      draining: () => this.#drain.active,
+      vitals: this.#vitals,
       // A request that came through the middleware shows that somebody listens.
       listening: () => this.#targets.listening || this.#servesUnattached,
-      level: () => this.#level,
-      reading: () => this.#control?.pressure ?? { monitor: 'none', pressure: 0 },
-      refuses: () => (this.config.dryRun ? 'none' : (this.#control?.refuses ?? 'none')),
-      levelMs: () => this.#lifecycle.clock.now - (this.#control?.pressure.since ?? 0),
-      now: () => this.#lifecycle.clock.realNow(),
       dryRun: this.config.dryRun,
       reports: this.#reports,
     })

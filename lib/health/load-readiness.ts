@@ -1,14 +1,12 @@
 import type { CheckStatus } from '../../types/health.js'
 import type { PressureLevel } from '../../types/monitor.js'
+import type { Vitals } from '../core/vitals.js'
 
 /** `probes.pressure`. */
 export interface LoadReadinessConfig {
   readonly failAfterMs: number
   readonly maxOutMs: number
 }
-
-/** What is refused of the requests: `some` while they are let in again a few at a time. */
-export type RefusedShare = 'all' | 'some' | 'none'
 
 /**
  * What readiness says of the pressure. A process that refuses every request is not ready: in the rotation it would help
@@ -31,7 +29,7 @@ export class LoadReadiness {
     level: PressureLevel,
     levelMs: number,
     now: number,
-    refuses: RefusedShare = 'none',
+    refuses: Vitals['refuses'] = 'none',
   ): { status: CheckStatus; output: string } {
     const words = `the pressure is ${level}`
     if (refuses === 'all' && this.#config)

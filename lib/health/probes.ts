@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { CheckResult, CheckStatus, Probe, ProbeAnswer } from '../../types/health.js'
-import type { PressureLevel } from '../../types/monitor.js'
 import { yesOrNo } from '../core/callbacks.js'
+import type { Clock } from '../core/clock.js'
 import { peerText } from '../core/peer-text.js'
 import type { Reports } from '../core/reports/reports.js'
+import type { Vitals } from '../core/vitals.js'
 import { type Checks, worst } from './checks.js'
-import { LoadReadiness, type LoadReadinessConfig, type RefusedShare } from './load-readiness.js'
+import { LoadReadiness, type LoadReadinessConfig } from './load-readiness.js'
 import { isFromLoopback } from './loopback.js'
 
 interface ProbesConfig {
@@ -18,17 +19,9 @@ interface ProbesConfig {
 
 /** What the probes ask the pulse. */
 export interface ProbeFacts {
-  draining(): boolean
   listening(): boolean
-  level(): PressureLevel
-  /** Its highest reading, and of which monitor: for those who may know details. */
-  reading(): { monitor: string; pressure: number }
-  /** For how long it has been that. */
-  levelMs(): number
-  /** What is refused of the requests because of it. */
-  refuses(): RefusedShare
-  /** Monotonic milliseconds. */
-  now(): number
+  readonly vitals: Vitals
+  readonly clock: Pick<Clock, 'now' | 'realNow'>
   /** Nobody is to be kept away for load. */
   readonly dryRun: boolean
   readonly reports: Reports
@@ -117,17 +110,22 @@ export class Probes {
       )
     }
     if (probe === 'readyz') {
-      const { draining, level, reading, levelMs, now, refuses } = this.#facts
+      const { vitals, clock } = this.#facts
       if (select('startup')) {
         const asked = this.#started ? {} : await this.#startup(() => true)
         const missing = Object.keys(asked).filter((name) => asked[name]?.status === 'fail')
         if (!this.#facts.listening()) missing.unshift('listening')
         put('startup', this.#started ? 'pass' : 'fail', `not passed yet: ${missing.join(', ')}`)
       }
-      if (select('drain')) put('drain', draining() ? 'fail' : 'pass', 'the server is shutting down')
+      if (select('drain')) put('drain', vitals.draining ? 'fail' : 'pass', 'the server is shutting down')
       if (select('pressure')) {
-        const { status, output } = this.#load.judge(level(), levelMs(), now(), refuses())
-        const { monitor, pressure } = reading()
+        const { status, output } = this.#load.judge(
+          vitals.level,
+          clock.now - vitals.levelSince,
+          clock.realNow(),
+          vitals.refuses,
+        )
+        const { monitor, pressure } = vitals
         // Of those that act, none reads more than 0.
         const cause = pressure === 0 ? '' : `; ${monitor} at ${Math.round(pressure * 100)} %`
         put('pressure', status, output + cause)

@@ -5,6 +5,7 @@ import type { PeerConnection } from '../core/connection.js'
 import type { Feature } from '../core/feature.js'
 import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
+import type { Vitals } from '../core/vitals.js'
 import { endsInTurn, retire, takeAny } from './drain-order.js'
 import { DrainTally } from './drain-tally.js'
 
@@ -50,6 +51,7 @@ export class Drain implements Feature {
   readonly #config: DrainConfig
   readonly #clock: Clock
   readonly #registry: Registry
+  readonly #vitals: Vitals
   readonly #targets: DrainTargets
   readonly #goOn: () => void
   #why = ''
@@ -77,7 +79,8 @@ export class Drain implements Feature {
   #takeBackBound: (() => void) | undefined
   #startedEpoch = 0
 
-  constructor(config: DrainConfig, clock: Clock, registry: Registry, targets: DrainTargets) {
+  constructor(config: DrainConfig, clock: Clock, registry: Registry, vitals: Vitals, targets: DrainTargets) {
+    this.#vitals = vitals
     this.#config = config
     this.#clock = clock
     this.#registry = registry
@@ -180,6 +183,7 @@ export class Drain implements Feature {
     const now = this.#clock.realNow()
     if (this.phase !== undefined) this.#phases[this.phase] = Math.round(now - this.#phaseAt)
     this.phase = phase
+    this.#vitals.draining = true
     this.#phaseAt = now
     this.#round = phase === 'done' ? [] : this.#registry.all()
     this.#targets.onPhase({ phase, why: this.#why, connections: this.#registry.size })

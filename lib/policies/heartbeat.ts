@@ -2,6 +2,7 @@ import { never, type PeerConnection } from '../core/connection.js'
 import type { PongWait } from '../core/connection-extras.js'
 import type { Endings } from '../core/endings.js'
 import type { Policy } from '../core/policy.js'
+import type { Vitals } from '../core/vitals.js'
 
 /** A pong that waits behind our own draining bytes is waited for, but not for ever: this many timeouts. */
 const maxCreditTimeouts = 10
@@ -20,7 +21,7 @@ const largeBytes = 64 * 1024
 export function createHeartbeat(
   config: { intervalMs: number; timeoutMs: number },
   endings: Endings,
-  timeoutScale: () => number,
+  vitals: Vitals,
   onOtherHeartbeat: () => void,
 ): Policy {
   let isOtherTold = false
@@ -62,7 +63,7 @@ export function createHeartbeat(
         isOtherTold = true
         onOtherHeartbeat()
       }
-      const scale = timeoutScale()
+      const scale = vitals.timeoutScale
       const intervalMs = config.intervalMs * scale
       const timeoutMs = config.timeoutMs * scale
       const silentSince = Math.max(connection.seen, connection.extras?.judgedFrom ?? 0)

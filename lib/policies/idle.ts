@@ -2,6 +2,7 @@ import { tickMs } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Policy } from '../core/policy.js'
+import type { Vitals } from '../core/vitals.js'
 
 const forever = Number.POSITIVE_INFINITY
 /** Traffic is sampled about once a second; a timeout too short for that is looked at in tenths of itself. */
@@ -13,14 +14,14 @@ const protocolLookMs = 1_000
 export function createIdle(
   config: { inboundMs: number | false; sseMs: number | false },
   endings: Endings,
-  timeoutScale: () => number,
+  vitals: Vitals,
 ): Policy {
   function inboundTimeout(connection: PeerConnection): number | false {
     const { protocol } = connection
     return protocol === 'websocket' || protocol === 'upgraded' ? config.inboundMs : false
   }
 
-  const scaled = (timeoutMs: number | false) => timeoutMs !== false && timeoutMs * timeoutScale()
+  const scaled = (timeoutMs: number | false) => timeoutMs !== false && timeoutMs * vitals.timeoutScale
 
   return {
     visit(connection, now) {

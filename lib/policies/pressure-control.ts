@@ -6,6 +6,7 @@ import type { Feature } from '../core/feature.js'
 import { lapMs } from '../core/lifecycle.js'
 import type { Registry } from '../core/registry.js'
 import type { Reports } from '../core/reports/reports.js'
+import type { Vitals } from '../core/vitals.js'
 import { Evictions } from './evictions.js'
 import { describeHolders, topHolders } from './holders.js'
 import { type LevelChange, Pressure } from './pressure.js'
@@ -25,6 +26,7 @@ export class PressureControl implements Feature {
   readonly actions: PressureActions
   readonly reopening = new Reopening()
   readonly #endings: Endings
+  readonly #vitals: Vitals
   readonly #wayBack: WayBack
   readonly #pauses: ReadPauses
   readonly #evictions: Evictions
@@ -40,13 +42,20 @@ export class PressureControl implements Feature {
     endings: Endings,
     reclaim: Reclaim,
     reports: Reports,
+    vitals: Vitals,
   ) {
+    this.#vitals = vitals
+
     const given = new Set(config.monitors.map(({ name }) => name))
     const standard = monitors.filter(({ name }) => !given.has(name))
     this.pressure = new Pressure(
       config,
       [...standard, ...config.monitors],
-      (change) => tell(change, registry, reports),
+      (change) => {
+        vitals.level = change.level
+        vitals.levelSince = this.pressure.since
+        tell(change, registry, reports)
+      },
       (monitor, error, consequence) => reports.callbackFailed(`monitor '${monitor}'`, error, consequence),
     )
     this.actions = new PressureActions(config)
@@ -71,6 +80,8 @@ export class PressureControl implements Feature {
       return
     }
     const isWarm = pressure.update(now)
+    this.#vitals.pressure = pressure.pressure
+    this.#vitals.monitor = pressure.monitor
     // A collection stops the loop, so it is nothing for a pulse that only watches.
     const { all } = this.actions
     const asked = { isPressed: this.#isPressed, refusesAll: all.refuseRequests.active }
@@ -86,12 +97,6 @@ export class PressureControl implements Feature {
     return this.pressure.level !== 'normal' || this.actions.isAnyActive
   }
 
-  /** What is refused of the requests; after memory was short, they are let in again a few at a time. */
-  get refuses(): 'all' | 'some' | 'none' {
-    if (this.actions.all.refuseRequests.active) return 'all'
-    return this.reopening.isActive ? 'some' : 'none'
-  }
-
   #act(now: number): void {
     const { pressure, actions, reopening } = this
     const { refuseRequests } = actions.all
@@ -102,6 +107,9 @@ export class PressureControl implements Feature {
     if (refuseRequests.active) reopening.stop()
     else if (refused && this.#isMemorys) reopening.start(pressure.pressure)
     else reopening.update(pressure.pressure, refuseRequests.at ?? 1)
+    this.#vitals.timeoutScale = actions.timeoutScale
+    if (!this.#endings.dryRun)
+      this.#vitals.refuses = refuseRequests.active ? 'all' : reopening.isActive ? 'some' : 'none'
     pressure.staysElevated = reopening.isActive || (refuseRequests.active && this.#isMemorys)
   }
 

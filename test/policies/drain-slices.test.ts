@@ -5,6 +5,7 @@ import { Clock, tickMs } from '../../lib/core/clock.js'
 import { PeerConnection, type PeerTransport } from '../../lib/core/connection.js'
 import type { ConnectionHost } from '../../lib/core/connection-host.js'
 import { Registry } from '../../lib/core/registry.js'
+import { Vitals } from '../../lib/core/vitals.js'
 import { Wheel } from '../../lib/core/wheel.js'
 import { Drain, maxEndsPerTurn } from '../../lib/policies/drain.js'
 import type { DrainReport } from '../../types/drain.js'
@@ -34,7 +35,7 @@ class Crowd {
       closeTimeoutMs: 2_000,
       failed,
     } as unknown as ConnectionHost<PeerConnection>
-    this.drain = new Drain({ ...config, ...options }, clock, this.registry, {
+    this.drain = new Drain({ ...config, ...options }, clock, this.registry, new Vitals(), {
       stopListening() {},
       leaveSharedPorts: () => false,
       onPhase() {},
