@@ -43,7 +43,7 @@ import { Vitals } from './core/vitals.js'
 import { Health } from './health/health.js'
 import { CloseRecorder } from './insight/close-recorder.js'
 import { gatherEvidence } from './insight/evidence.js'
-import { takeSnapshot } from './insight/snapshot.js'
+import { createSnapshot } from './insight/snapshot.js'
 import { describeCollected, KeptMemory } from './monitors/kept-memory.js'
 import { memoryLimit } from './monitors/memory-limit.js'
 import { createMonitors } from './monitors/standard-monitors.js'
@@ -220,30 +220,9 @@ class Pulse implements Peerpulse {
   }
 
   snapshot(): Snapshot {
-    return takeSnapshot({
-      clock: this.#lifecycle.clock,
-      registry: this.#lifecycle.registry,
-      endings: this.#endings,
-      tracking: this.#lifecycle.tracking,
-      heartbeats: this.#lifecycle.heartbeats,
-      shed: this.#reception.shed,
-      startedEpoch: this.#startedEpoch,
-      attached: this.#targets.size,
-      stalls: this.#closes.stalls.last,
-      draining: this.#vitals.draining,
-      probesPort: this.#health.port,
-      callbackErrors: this.#reports.callbackErrors,
-      pressure: this.#control?.pressure ?? {
-        level: 'normal',
-        since: 0,
-        monitors: [],
-        readings: {},
-        describe: () => ({}),
-      },
-      actions: this.#control?.actions.all ?? {},
-      timeoutScale: this.#vitals.timeoutScale,
-      paused: this.#control?.paused ?? 0,
-    })
+    const snapshot = createSnapshot(this.#startedEpoch, this.#endings.dryRun)
+    this.#lifecycle.snapshot(snapshot)
+    return snapshot
   }
 
   history(): History {
@@ -279,6 +258,7 @@ class Pulse implements Peerpulse {
       delayMs === false ? undefined : new TcpKeepAlive(delayMs, registry),
       learning,
       this.#drain,
+      this.#reception,
       this.#closes,
       this.#neighbours,
       this.#health,

@@ -1,4 +1,5 @@
 import type { Shed } from '../../types/events.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { PeerConnection } from './connection.js'
 
 /** A room that takes part in the life of connections. Each hook is called in a `try` of its own: one that throws stops no other room. */
@@ -16,6 +17,8 @@ export interface Feature {
   shed?(shed: Shed): void
   /** Called once a tick, after the connections. */
   tick?(now: number): void
+  /** Adds its part. */
+  snapshot?(into: Snapshot): void
   /** The pulse is detached; features that came last stop first. */
   stop?(): void | Promise<void>
 }

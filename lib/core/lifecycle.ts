@@ -4,6 +4,7 @@ import type { CloseEvidence } from '../../types/close.js'
 import type { Protocol } from '../../types/connection.js'
 import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import { AbortGuard } from './abort-guard.js'
 import { Clock, systemTime, tickMs } from './clock.js'
 import { PeerConnection, type PeerTransport } from './connection.js'
@@ -50,7 +51,7 @@ export interface LifecycleParts {
   unknownWebSocket(): void
 }
 
-const hookNames = ['opened', 'renamed', 'look', 'closed', 'shed', 'tick'] as const
+const hookNames = ['opened', 'renamed', 'look', 'closed', 'shed', 'tick', 'snapshot'] as const
 type HookName = (typeof hookNames)[number]
 type Hook = (subject: unknown, detail: unknown) => void
 
@@ -79,6 +80,7 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     closed: [],
     shed: [],
     tick: [],
+    snapshot: [],
   }
   readonly #stops: (() => unknown)[] = []
   /** A thousand pings in one go would stop the loop. */
@@ -181,6 +183,28 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
   /** Something was refused. */
   shed(shed: Shed): void {
     this.#tell('shed', shed)
+  }
+
+  snapshot(into: Snapshot): void {
+    const { registry, clock } = this
+    for (const { protocol, congested } of registry) {
+      into.connections.byProtocol[protocol] = (into.connections.byProtocol[protocol] ?? 0) + 1
+      if (congested) into.connections.congested++
+    }
+    into.connections.open = registry.size
+    into.connections.peers = registry.peerCount
+    into.connections.bufferedBytes = registry.bufferedBytes
+    into.totals.opened = registry.opened
+    into.totals.closed = Object.fromEntries(registry.closed)
+    into.totals.skipped = registry.skipped
+    into.totals.pings = this.heartbeats.pings
+    into.totals.pongs = this.heartbeats.pongs
+    into.totals.leaks = Object.fromEntries(this.tracking.leaks)
+    into.pressure.sinceMs = clock.now
+    into.loop.stalls = clock.stallCount
+    into.loop.stalledMs = Math.round(clock.stalledMs)
+    into.loop.longestMs = Math.round(clock.longestStallMs)
+    this.#tell('snapshot', into)
   }
 
   /** Stops watching, the features first. Open connections live on without us. */

@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { CheckChange } from '../../types/events.js'
 import type { Check, CheckOptions } from '../../types/health.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { AbortGuard } from '../core/abort-guard.js'
 import type { Clock } from '../core/clock.js'
 import { defaults } from '../core/defaults.js'
@@ -39,11 +40,6 @@ export class Health implements Feature {
     this.#probes = config ? new Probes(config, this.#checks, host) : undefined
   }
 
-  /** Where the probes listen; `false` while they are on the app's port. */
-  get port(): number | false {
-    return portOf(this.#server)
-  }
-
   addCheck(name: string, check: Check, options: CheckOptions): Disposable {
     return this.#checks.add(name, check, options, ownChecks)
   }
@@ -67,6 +63,10 @@ export class Health implements Feature {
       const message = `probes.port ${port}: ${error.message}; no probe is answered`
       this.#host.reports.warn('PEERPULSE_WARN_PROBES_PORT', message, error)
     })
+  }
+
+  snapshot(into: Snapshot): void {
+    into.probesPort = portOf(this.#server)
   }
 
   async stop(): Promise<void> {

@@ -1,6 +1,7 @@
 import type { History } from '../../types/close.js'
 import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import { defaults } from '../core/defaults.js'
@@ -51,6 +52,10 @@ export class CloseRecorder implements Feature {
   sumUp(): void {
     this.#log?.sumUp()
     this.stalls.sumUp()
+  }
+
+  snapshot(into: Snapshot): void {
+    into.stalls = this.stalls.last
   }
 
   stop(): void {

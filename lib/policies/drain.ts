@@ -1,5 +1,6 @@
 import type { DrainPhase, DrainReport } from '../../types/drain.js'
 import type { DrainStep } from '../../types/events.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { Clock } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Feature } from '../core/feature.js'
@@ -160,6 +161,10 @@ export class Drain implements Feature {
     if (connection.id < this.#firstNewId) this.#oldOnes--
     const ms = Math.round(this.#clock.realNow() - this.#startedAt)
     this.#tally.note(connection, ms, this.phase === 'terminating')
+  }
+
+  snapshot(into: Snapshot): void {
+    into.draining = this.active
   }
 
   /** What a drain would do now, for a dry run. */

@@ -1,5 +1,6 @@
-import type { Monitor } from '../../types/monitor.js'
+import type { Monitor, PressureActionName } from '../../types/monitor.js'
 import type { ResolvedPressure } from '../../types/options.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
 import type { Feature } from '../core/feature.js'
@@ -68,8 +69,20 @@ export class PressureControl implements Feature {
     this.#evictions = new Evictions(registry, endings, evict)
   }
 
-  get paused(): number {
-    return this.#pauses.size
+  snapshot(into: Snapshot): void {
+    const { pressure, actions } = this
+    const { level, since, monitors, readings } = pressure
+    into.pressure.level = level
+    into.pressure.sinceMs -= since
+    for (const monitor of monitors)
+      into.pressure.monitors[monitor.name] = {
+        pressure: readings[monitor.name],
+        ...pressure.describe(monitor),
+      }
+    for (const [name, { active, count }] of Object.entries(actions.all))
+      into.pressure.actions[name as PressureActionName] = { active, count }
+    into.pressure.timeoutScale = actions.timeoutScale
+    into.pressure.paused = this.#pauses.size
   }
 
   tick(now: number): void {

@@ -3,8 +3,10 @@ import type { Socket } from 'node:net'
 import type { CloseReason } from '../../types/close.js'
 import type { Shed } from '../../types/events.js'
 import type { ResolvedConfig } from '../../types/options.js'
+import type { Snapshot } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
 import type { Endings } from '../core/endings.js'
+import type { Feature } from '../core/feature.js'
 import { plainAddress } from '../core/peer-address.js'
 import { keepsConnection, type Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
@@ -30,8 +32,9 @@ export interface ReceptionDesk {
 }
 
 /** Decides at the door what is let in: sockets, requests and upgrades, in the order probes, drain, limits, pressure. */
-export class Reception {
-  readonly shed = new Map<CloseReason, number>()
+export class Reception implements Feature {
+  readonly name = 'reception'
+  readonly #shed = new Map<CloseReason, number>()
   readonly #desk: ReceptionDesk
   readonly #endings: Endings
   readonly #drain: Drain
@@ -120,6 +123,11 @@ export class Reception {
       : undefined
   }
 
+  snapshot({ totals }: Snapshot): void {
+    totals.shed = Object.fromEntries(this.#shed)
+    totals.dryRun = Object.fromEntries(this.#endings.wouldHave)
+  }
+
   #makeLast(connection: PeerConnection, closing: PressureAction): void {
     // It is served, and then ends as any other whose response says `Connection: close`: nothing of it was shed.
     if (
@@ -159,6 +167,6 @@ export class Reception {
   }
 
   #count(reason: CloseReason): void {
-    this.shed.set(reason, (this.shed.get(reason) ?? 0) + 1)
+    this.#shed.set(reason, (this.#shed.get(reason) ?? 0) + 1)
   }
 }

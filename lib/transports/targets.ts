@@ -2,7 +2,7 @@ import cluster from 'node:cluster'
 import { Server as HttpServer } from 'node:http'
 import { Server as HttpsServer } from 'node:https'
 import { Server as NetServer, Socket } from 'node:net'
-import type { AttachTarget, WebSocketServerLike } from '../../types/peerpulse.js'
+import type { AttachTarget, Snapshot, WebSocketServerLike } from '../../types/peerpulse.js'
 import type { PeerConnection } from '../core/connection.js'
 import { describe } from '../core/describe.js'
 import { PeerpulseError } from '../core/errors.js'
@@ -109,6 +109,10 @@ export class Targets implements Feature {
   /** The app may have changed its timeouts. */
   tick(): void {
     for (const attached of this.#attached.values()) attached.refit?.()
+  }
+
+  snapshot(into: Snapshot): void {
+    into.attached = this.size
   }
 
   /** Gives everything back. */

@@ -1,6 +1,7 @@
 import type { Connection } from '../../../types/connection.js'
 import type { PeerpulseEvents, Shed } from '../../../types/events.js'
 import type { Logger } from '../../../types/logger.js'
+import type { Snapshot } from '../../../types/peerpulse.js'
 import { errorText } from '../error-text.js'
 import type { WarningCode } from '../errors.js'
 import { type EventName, Events } from './events.js'
@@ -55,6 +56,10 @@ export class Reports {
 
   shed(shed: Shed): void {
     this.emit('shed', shed)
+  }
+
+  snapshot({ totals }: Snapshot): void {
+    totals.callbackErrors = this.callbackErrors
   }
 
   emit<E extends EventName>(event: E, payload: PeerpulseEvents[E]): void {
