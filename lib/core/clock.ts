@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { throwIt } from './callbacks.js'
 import { outside } from './outside.js'
 
@@ -275,4 +276,9 @@ export class Clock {
  */
 export function lastResort(ms: number, run: () => void): void {
   setTimeout(run, Math.min(ms, longestTimerMs)).unref()
+}
+
+/** Node's own timer, for a socket that no clock looks at any more. */
+export function endWhenSilent(socket: Socket, ms: number): void {
+  socket.setTimeout(Math.min(ms, longestTimerMs))
 }

@@ -72,9 +72,9 @@ export class HttpExchange {
   #target = ''
   #wasCut = false
 
-  /** The newest of the responses that wait or are being written. */
+  /** The newest of the responses that wait or are being written. Since Node 24 one that waits may be closed before its turn. */
   get newest(): ServerResponse | undefined {
-    return this.queuedResponses?.at(-1) ?? this.response
+    return this.queuedResponses?.findLast(({ closed }) => !closed) ?? this.response
   }
 
   /** Whether it has taken a response. Of those in the queue only the newest is compared: a peer may pipeline thousands. */

@@ -115,7 +115,9 @@ export class PressureControl implements Feature {
     const { refuseRequests } = actions.all
     const refused = refuseRequests.active
     actions.update(pressure, now, lapMs)
-    if (pressure.pressure >= this.#leastEnter) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
+    // What reads more than the rest once a refusal ends is not what it was for.
+    const least = refused ? refuseRequests.leaveAt : this.#leastEnter
+    if (pressure.pressure >= least) this.#isMemorys = this.#wayBack.isOfMemory(pressure)
     else if (!this.#isPressed && !refused) this.#isMemorys = false
     if (refuseRequests.active) reopening.stop()
     else if (refused && this.#isMemorys) reopening.start(pressure.pressure)

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { endWhenSilent } from '../core/clock.js'
 import type { PeerConnection } from '../core/connection.js'
 
 /** Connections whose last response is known, by their sockets; each pulse has one of its own. */
@@ -48,6 +49,9 @@ export function forgetLast(connection: PeerConnection): void {
     return
   }
   retired.delete(socket)
+  // A body that is still read has nobody left to end it: Node's own timer does, once nothing comes any more.
+  if (connection.endNotes?.lingering !== undefined && !socket.destroyed)
+    endWhenSilent(socket, connection.host.closeTimeoutMs)
   if (socket.destroySoon === endAfterLast) delete (socket as { destroySoon?: unknown }).destroySoon
 }
 

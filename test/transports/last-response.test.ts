@@ -270,3 +270,32 @@ for (const first of [0, 1])
     await pulses[1 - first]?.detach()
     assert.equal(Object.hasOwn(socket ?? {}, 'destroySoon'), false)
   })
+
+for (const isAlone of [true, false])
+  test(`a connection whose body is still read is not left open for ever when its pulse leaves (${isAlone ? 'the only one' : 'one of two'})`, async (t) => {
+    const pulses = [peerpulse({ drain }), ...(isAlone ? [] : [peerpulse({ drain })])]
+    for (const pulse of pulses) t.after(() => pulse.detach())
+    let response: ServerResponse | undefined
+    const { port, sockets } = await startServer(
+      t,
+      (_, res) => {
+        response = res
+      },
+      {
+        prepare: (server) => {
+          for (const pulse of pulses) pulse.attach(server)
+        },
+      },
+    )
+    const peer = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true }).resume()
+    t.after(() => peer.destroy())
+    peer.write(request('/', { 'Content-Length': '100' }, 'POST'))
+    const early = await until(() => response, 'the request')
+    for (const pulse of pulses) pulse.connectionOf(early.req)?.close()
+    early.writeHead(413, { 'Content-Length': '0' }).end()
+    await until(() => peer.readableEnded, 'our FIN')
+    await pulses[0]?.detach()
+    peer.write(Buffer.alloc(100))
+    const [socket] = sockets
+    await until(() => socket?.destroyed, 'the end of a connection that its peer keeps half open')
+  })

@@ -246,3 +246,21 @@ test('a handler that throws takes no request behind it along', async (t) => {
   await until(() => peer.text.match(/HTTP\/1\.1/g)?.length === 300, 'all answers')
   assert.equal(caught.length, 1)
 })
+
+test('requests that wait behind a response which its app destroyed run, or the connection ends', async (t) => {
+  const responses: ServerResponse[] = []
+  const { port } = await start(t, (_, res) => {
+    responses.push(res)
+    if (responses.length === 64) res.destroy()
+    if (responses.length > 64) res.end()
+  })
+  const peer = await connectRaw(t, port)
+  peer.write(numbered(64))
+  await until(() => responses.length === 64, 'so many as run at a time')
+  await turn()
+  peer.write(numbered(3))
+  // They come in a read of their own, and have to wait.
+  await pause(50)
+  for (const response of responses) response.end()
+  await until(() => responses.length === 67 || peer.closed, 'the others, or the end')
+})
