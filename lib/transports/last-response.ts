@@ -4,6 +4,8 @@ import type { PeerConnection } from '../core/connection.js'
 
 /** Connections whose last response is known, by their sockets; each pulse has one of its own. */
 const retired = new WeakMap<Socket, PeerConnection[]>()
+/** The app's own `destroySoon` of a socket, behind ours. */
+const appsOwn = new WeakMap<Socket, () => void>()
 
 /**
  * The newest of the responses in flight ends the connection. Too late once its headers are sent; then the next one's
@@ -26,6 +28,8 @@ export function makeLast(connection: PeerConnection): void {
   const known = retired.get(socket)
   if (known === undefined) {
     retired.set(socket, [connection])
+    if (Object.hasOwn(socket, 'destroySoon') && socket.destroySoon !== endAfterLast)
+      appsOwn.set(socket, socket.destroySoon)
     socket.destroySoon = endAfterLast
   } else if (!known.includes(connection)) known.push(connection)
 }
@@ -38,7 +42,7 @@ export function isPastLast({ state, exchange }: PeerConnection): boolean {
   return last?.headersSent === true && !last.shouldKeepAlive && exchange?.lastByUs === true
 }
 
-/** Gives Node's method back, once no pulse needs ours. */
+/** Gives Node's method back, or the app's, once no pulse needs ours. */
 export function forgetLast(connection: PeerConnection): void {
   const { socket } = connection
   const known = retired.get(socket)
@@ -52,7 +56,10 @@ export function forgetLast(connection: PeerConnection): void {
   // A body that is still read has nobody left to end it: Node's own timer does, once nothing comes any more.
   if (connection.endNotes?.lingering !== undefined && !socket.destroyed)
     endWhenSilent(socket, connection.host.closeTimeoutMs)
-  if (socket.destroySoon === endAfterLast) delete (socket as { destroySoon?: unknown }).destroySoon
+  if (socket.destroySoon !== endAfterLast) return
+  const own = appsOwn.get(socket)
+  if (own !== undefined) socket.destroySoon = own
+  else delete (socket as { destroySoon?: unknown }).destroySoon
 }
 
 /**
@@ -66,5 +73,8 @@ function endAfterLast(this: Socket): void {
     connection.linger(request)
     return
   }
-  Object.getPrototypeOf(this).destroySoon.call(this)
+  const own = appsOwn.get(this)
+  // The app's may be around ours of an earlier time, and call it.
+  appsOwn.delete(this)
+  ;(own ?? Object.getPrototypeOf(this).destroySoon).call(this)
 }

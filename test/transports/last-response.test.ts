@@ -299,3 +299,65 @@ for (const isAlone of [true, false])
     const [socket] = sockets
     await until(() => socket?.destroyed, 'the end of a connection that its peer keeps half open')
   })
+
+for (const secure of [false, true]) {
+  const scheme = secure ? 'https' : 'http'
+
+  /** A request whose socket has a `destroySoon` of the app's, around the one that it had. */
+  async function wrapped(t: TestContext) {
+    let response: ServerResponse | undefined
+    let calls = 0
+    const [pulse, other] = [peerpulse({ drain }), peerpulse({ drain })]
+    const { port } = await startServer(
+      t,
+      (_, res) => {
+        response = res
+      },
+      { secure, prepare: (server) => void [pulse, other].map((each) => each.attach(server)) },
+    )
+    t.after(() => Promise.all([pulse.detach(), other.detach()]))
+    const peer = await connectRaw(t, port, secure)
+    peer.write(request('/'))
+    const res = await until(() => response, 'the request')
+    const { socket } = res.req
+    function wrap() {
+      const { destroySoon } = socket
+      socket.destroySoon = function (this: net.Socket) {
+        calls++
+        destroySoon.call(this)
+      }
+      return socket.destroySoon
+    }
+    const isOver = () => until(() => peer.closed, 'the end')
+    return { pulse, other, res, socket, wrap, isOver, calls: () => calls }
+  }
+
+  test(`${scheme}: a destroySoon of the app's own ends the last response`, async (t) => {
+    const { pulse, res, wrap, isOver, calls } = await wrapped(t)
+    wrap()
+    pulse.connectionOf(res.req)?.close()
+    res.end('ok')
+    await isOver()
+    assert.equal(calls(), 1)
+  })
+
+  test(`${scheme}: detach gives a destroySoon of the app's own back`, async (t) => {
+    const { pulse, res, socket, wrap } = await wrapped(t)
+    const own = wrap()
+    pulse.connectionOf(res.req)?.close()
+    await pulse.detach()
+    assert.equal(socket.destroySoon, own)
+    res.end('ok')
+  })
+
+  test(`${scheme}: a destroySoon of the app's that is around ours and under it ends the last response once`, async (t) => {
+    const { pulse, other, res, wrap, isOver, calls } = await wrapped(t)
+    pulse.connectionOf(res.req)?.close()
+    wrap()
+    await pulse.detach()
+    other.connectionOf(res.req)?.close()
+    res.end('ok')
+    await isOver()
+    assert.equal(calls(), 1)
+  })
+}
