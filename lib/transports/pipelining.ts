@@ -56,22 +56,26 @@ function goOnAfter(exchange: HttpExchange): void {
 /** None waits any more once the last of them runs: that one may be told that it is the last. */
 function runNext(exchange: HttpExchange): void {
   const next = exchange.waiting?.shift()
-  if (exchange.waiting?.length === 0) {
-    exchange.waiting = undefined
-    if (next !== undefined) goOnWith(next.response)
+  const isLast = exchange.waiting?.length === 0
+  if (isLast) exchange.waiting = undefined
+  try {
+    next?.run()
+  } finally {
+    if (next !== undefined && isLast) goOnAfterRunning(next.response)
   }
-  next?.run()
 }
 
 /**
  * The next requests may be read. Over TLS not before the last is answered: Node's parser is paused while responses wait for
  * the peer, its TLS socket hands on what else it has decrypted, and that is an error (HPE_PAUSED). A body is read at once.
+ * Else what the app answers in a turn of the event loop goes first: at the peer's FIN, Node drops what is not answered.
  */
-function goOnWith(response: ServerResponse): void {
+function goOnAfterRunning(response: ServerResponse): void {
   const { socket, complete } = response.req
-  if (complete && (socket as { encrypted?: boolean }).encrypted === true)
+  if (!complete) goOnReading(socket)
+  else if ((socket as { encrypted?: boolean }).encrypted === true && !response.closed)
     response.once('close', () => goOnReading(socket))
-  else goOnReading(socket)
+  else setImmediate(goOnReading, socket)
 }
 
 /** What Node makes of a reset that it reads. */

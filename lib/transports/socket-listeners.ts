@@ -91,7 +91,7 @@ export class SocketListeners {
       const notes = connection.noteEnd()
       notes.protocol ??= connection.protocol
       if (socket.readableEnded) this.#onEnd.call(socket)
-      if (error) noteError(connection, error as NodeJS.ErrnoException, failsByPeer(socket))
+      if (error) noteError(connection, error as NodeJS.ErrnoException, failsByPeer(socket, error as Error))
       else notes.phase ??= connection.phase
     } catch (failure) {
       this.#sink.failed(failure)
@@ -156,7 +156,7 @@ export class SocketListeners {
 const callsOfAccepted = new Set(['read', 'write', 'shutdown'])
 
 /**
- * Keeps the first error that a socket, the parser or the TLS handshake showed. `peerIsLost`: by the kernel's word; an
+ * Keeps the first error that a socket, the parser or the TLS handshake showed. `peerIsLost`: whether that is so; an
  * app may destroy a socket with the error of another one.
  */
 export function noteError(

@@ -38,12 +38,21 @@ export function drainedBytes(socket: Socket): number {
 }
 
 /**
- * Whether a socket fails because of its peer, and not by an error that the app was told elsewhere. Node's own reading says so
- * by the async context, which costs nothing; otherwise the kernel is asked.
+ * Whether a socket is destroyed because of its peer, and not with an error that the app was told elsewhere. That Node does it
+ * costs nothing to see; otherwise the kernel is asked.
  */
-export function failsByPeer(socket: Socket): boolean | undefined {
-  const handle = (socket as { _handle?: { getAsyncId?(): number } | null })._handle
-  return handle?.getAsyncId?.() === executionAsyncId() || hasLostPeer(socket)
+export function failsByPeer(socket: Socket, error: Error): boolean {
+  return isNodes(socket, error) || hasLostPeer(socket) === true
+}
+
+/** Node notes the error of a write before it destroys, and one of a read comes in the handle's async context, while no data is handed on. */
+function isNodes(socket: Socket, error: Error): boolean {
+  if (socket.errored === error) return true
+  const { _handle, _readableState } = socket as {
+    _handle?: { getAsyncId?(): number } | null
+    _readableState?: { readonly reading?: boolean }
+  }
+  return _readableState?.reading === true && _handle?.getAsyncId?.() === executionAsyncId()
 }
 
 /** Whether the kernel has let go of the peer, as it does when that resets or cannot be reached; `undefined`: it does not say. */
@@ -51,7 +60,9 @@ export function hasLostPeer(socket: Socket): boolean | undefined {
   const handle = (socket as { _handle?: { getpeername?(name: object): number } | null })._handle
   // Windows still knows the peer's name then, and a unix socket's has none.
   if (process.platform === 'win32' || typeof handle?.getpeername !== 'function') return undefined
-  return handle.getpeername({}) !== 0
+  const status: unknown = handle.getpeername({})
+  // A TLS socket on a unix socket passes the question on to nobody.
+  return typeof status === 'number' ? status !== 0 : undefined
 }
 
 /** `reading`: Node has told it to read. */

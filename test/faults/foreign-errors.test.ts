@@ -1,15 +1,19 @@
 import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import net, { type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { type Duplex, pipeline } from 'node:stream'
 import { type TestContext, test } from 'node:test'
+import tls from 'node:tls'
 import { type CloseReason, type ConnectionPhase, type Protocol, peerpulse } from 'peerpulse'
 import { WebSocketServer } from 'ws'
 import { socketOf } from '../guards/support.js'
 import { request, upgradeRequest } from '../support/frames.js'
 import { connectRaw } from '../support/raw-peer.js'
-import { listen, startServer } from '../support/servers.js'
-import { heard } from '../support/wait.js'
+import { listen, makeServer, startServer, stopServer } from '../support/servers.js'
+import { heard, until } from '../support/wait.js'
 import { Closes } from '../support/watched.js'
 
 /** A connection of the app's to a server behind it, which resets it. */
@@ -161,3 +165,79 @@ for (const secure of [false, true]) {
     }
   })
 }
+
+/** How an app that has been told of an error elsewhere comes to use it on a socket of its own peer. */
+const moments: Record<string, (destroy: () => void) => void> = {
+  'while it takes data': (destroy) => destroy(),
+  'in a promise': (destroy) => void Promise.resolve().then(destroy),
+  'at the next tick': (destroy) => process.nextTick(destroy),
+  later: (destroy) => void setImmediate(destroy),
+}
+
+for (const secure of [false, true]) {
+  for (const unix of [false, true]) {
+    // A named pipe of Windows has no folder.
+    if (unix && process.platform === 'win32') continue
+    test(`${secure ? 'https' : 'http'} on ${unix ? 'a unix socket' : 'TCP'}: whose error it is does not depend on when the app uses it`, async (t) => {
+      const { 'read ECONNRESET': error } = await upstreamErrors(t)
+      const reasons: (string | undefined)[] = []
+      const pulse = peerpulse({ drain: false })
+      t.after(() => pulse.detach())
+      pulse.on('connection:close', ({ closeReason }) => reasons.push(closeReason))
+      const server = makeServer(undefined, secure)
+      t.after(() => stopServer(server))
+      server.on('connect', (req, socket: Duplex) => {
+        socket.write('HTTP/1.1 200 OK\r\n\r\n')
+        const [moment] = (req.url as string).split(':')
+        socket.on('data', () => moments[decodeURIComponent(moment as string)]?.(() => socket.destroy(error)))
+      })
+      pulse.attach(server)
+      const folder = mkdtempSync(join(tmpdir(), 'pulse-'))
+      t.after(() => rmSync(folder, { recursive: true }))
+      const path = join(folder, 'http.sock')
+      if (unix) {
+        server.listen(path)
+        await heard(server, 'listening')
+      }
+      const at = unix ? { path } : { port: await listen(server), host: '127.0.0.1' }
+      const expected: string[] = []
+      for (const moment of Object.keys(moments)) {
+        const peer = secure ? tls.connect({ ...at, rejectUnauthorized: false }) : net.connect(at)
+        peer.on('error', () => {})
+        peer.write(`CONNECT ${encodeURIComponent(moment)}:443 HTTP/1.1\r\nHost: up:443\r\n\r\n`)
+        await heard(peer, 'data')
+        peer.write('hello')
+        expected.push(`${moment}: server-error`)
+        await until(() => reasons.length === expected.length, 'its end')
+        peer.destroy()
+      }
+      const seen = Object.keys(moments).map((moment, i) => `${moment}: ${reasons[i]}`)
+      assert.deepEqual(seen, expected)
+    })
+  }
+}
+
+test("on a unix socket an error of its own is still the peer's", {
+  skip: process.platform === 'win32',
+}, async (t) => {
+  const reasons: (string | undefined)[] = []
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  pulse.on('connection:close', ({ closeReason }) => reasons.push(closeReason))
+  const server = makeServer((req) => void req.socket.write('so far'))
+  t.after(() => stopServer(server))
+  pulse.attach(server)
+  const folder = mkdtempSync(join(tmpdir(), 'pulse-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'http.sock')
+  server.listen(path)
+  await heard(server, 'listening')
+  const peer = net.connect({ path })
+  peer.pause()
+  peer.write(request('/hang'))
+  await until(() => [...pulse.connections()][0]?.phase === 'request', 'the request')
+  // What it has not read makes a reset of its close.
+  peer.destroy()
+  await until(() => reasons.length === 1, 'its end')
+  assert.deepEqual(reasons, ['peer-reset'])
+})

@@ -1,13 +1,17 @@
 /** Peers that pipeline: bounded by not running what cannot be answered yet, and never cut for it. */
 import assert from 'node:assert/strict'
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { describe, type TestContext, test } from 'node:test'
+import tls from 'node:tls'
 import { peerpulse } from 'peerpulse'
 import { request } from '../support/frames.js'
 import { connectRaw } from '../support/raw-peer.js'
-import { listen, startServer, stopServer } from '../support/servers.js'
-import { pause, turn, until } from '../support/wait.js'
+import { listen, makeServer, startServer, stopServer } from '../support/servers.js'
+import { heard, pause, turn, until } from '../support/wait.js'
 import { Closes } from '../support/watched.js'
 
 async function start(
@@ -86,6 +90,50 @@ test('those that wait are never run when the peer has gone', async (t) => {
   await closes.wait(peer.port)
   await turn()
   assert.equal(runs, 64)
+})
+
+test('a peer that has sent its FIN gets all answers that are given in the same turn', async (t) => {
+  const { port } = await start(t, (req, res) => void setImmediate(() => res.end(`answer ${req.url};`)))
+  const peer = await connectRaw(t, port)
+  peer.stream.end(numbered(300))
+  await peer.gone()
+  const answers = peer.text.match(/answer \/\d+;/g) ?? []
+  assert.deepEqual(
+    answers,
+    Array.from({ length: 300 }, (_, i) => `answer /${i};`),
+  )
+})
+
+test('requests that wait on a unix socket with TLS are no reset', {
+  skip: process.platform === 'win32',
+}, async (t) => {
+  const pulse = peerpulse({ drain: false })
+  t.after(() => pulse.detach())
+  const waiting: ServerResponse[] = []
+  const server = makeServer((_, res) => void waiting.push(res), true)
+  t.after(() => stopServer(server))
+  pulse.attach(server)
+  const folder = mkdtempSync(join(tmpdir(), 'pulse-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'https.sock')
+  server.listen(path)
+  await heard(server, 'listening')
+  const closed: unknown[] = []
+  pulse.on('connection:close', ({ closeReason }) => closed.push(closeReason))
+  const peer = tls.connect({ path, rejectUnauthorized: false })
+  let text = ''
+  peer.on('data', (chunk) => (text += chunk)).on('error', () => {})
+  peer.write(numbered(100))
+  await until(() => waiting.length === 64, 'some to run')
+  // Long enough for it to be looked at.
+  await pause(2_500)
+  for (let i = 0; i < 100; i++) {
+    await until(() => waiting[i] !== undefined || closed.length > 0, 'the next')
+    waiting[i]?.end(`answer ${i};`)
+  }
+  await until(() => text.includes('answer 99;') || closed.length > 0, 'all answers')
+  assert.deepEqual(closed, [])
+  peer.destroy()
 })
 
 test('a request that waits keeps the async context that it came in', async (t) => {
