@@ -274,6 +274,15 @@ export class Lifecycle implements ConnectionSink, ConnectionHost<PeerConnection>
     } catch (error) {
       this.failed(error)
     }
-    this.#tell('look', connection, this.clock.now)
+    const { now } = this.clock
+    for (const look of this.#hooks.look) {
+      // The first of them may have found it gone.
+      if (connection.index === -1) return
+      try {
+        look(connection, now)
+      } catch (error) {
+        this.failed(error)
+      }
+    }
   }
 }
