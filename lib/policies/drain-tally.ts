@@ -33,7 +33,7 @@ export class DrainTally {
   /** It ended, `ms` after the start. */
   note(connection: PeerConnection, ms: number, isPastDeadline: boolean): void {
     const { protocol, endNotes } = connection
-    const count = this.#countOf(protocol)
+    const count = countOf(this.counts, protocol)
     this.ends[protocol] ??= { onTheirOwn: 0, onOurWord: 0, unanswered: 0, cutOff: 0, firstMs: ms, lastMs: ms }
     const ends = this.ends[protocol] as DrainEnds
     ends.lastMs = ms
@@ -41,16 +41,28 @@ export class DrainTally {
     if (!endNotes?.terminated) ends[connection.closeReason === 'drain' ? 'onOurWord' : 'onTheirOwn']++
     else ends[isPastDeadline ? 'cutOff' : 'unanswered']++
   }
+}
 
-  /** For a dry run: all of them would have been closed. */
-  rehearse(connections: Iterable<PeerConnection>): void {
-    for (const { protocol } of connections) this.#countOf(protocol).closed++
+/** The report of a dry run: all of them would have been closed. */
+export function rehearsal(why: string, connections: Iterable<PeerConnection>): DrainReport {
+  const counts: DrainReport['connections'] = {}
+  for (const { protocol } of connections) countOf(counts, protocol).closed++
+  return {
+    why,
+    startedAt: Math.round(performance.timeOrigin + performance.now()),
+    durationMs: 0,
+    phases: {},
+    connections: counts,
+    ends: {},
+    cut: [],
+    deadlineExceeded: false,
+    dryRun: true,
   }
+}
 
-  #countOf(protocol: Protocol): DrainCount {
-    this.counts[protocol] ??= { closed: 0, terminated: 0 }
-    return this.counts[protocol]
-  }
+function countOf(counts: DrainReport['connections'], protocol: Protocol): DrainCount {
+  counts[protocol] ??= { closed: 0, terminated: 0 }
+  return counts[protocol]
 }
 
 /** A report as one line of a log. */

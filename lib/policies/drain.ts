@@ -8,7 +8,7 @@ import type { Refusal } from '../core/refusal.js'
 import type { Registry } from '../core/registry.js'
 import type { Vitals } from '../core/vitals.js'
 import { endsInTurn, retire, takeAny } from './drain-order.js'
-import { DrainTally } from './drain-tally.js'
+import { DrainTally, rehearsal } from './drain-tally.js'
 
 interface DrainConfig {
   readinessDelayMs: number
@@ -169,19 +169,7 @@ export class Drain implements Feature {
 
   /** What a drain would do now, for a dry run. */
   rehearse(why: string): DrainReport {
-    const tally = new DrainTally()
-    tally.rehearse(this.#registry)
-    return {
-      why,
-      startedAt: Math.round(performance.timeOrigin + performance.now()),
-      durationMs: 0,
-      phases: {},
-      connections: tally.counts,
-      ends: {},
-      cut: [],
-      deadlineExceeded: false,
-      dryRun: true,
-    }
+    return rehearsal(why, this.#registry)
   }
 
   #enter(phase: DrainPhase): void {
